@@ -1,0 +1,1 @@
+"""Models that ship with rainclear: one folder each, data and not code."""

@@ -1,0 +1,1 @@
+"""Pipelines that ship with rainclear, as YAML: data and not code."""

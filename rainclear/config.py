@@ -1,0 +1,190 @@
+"""Settings as typed, nested objects; YAML is safe-loaded, and unknown keys are refused by name."""
+
+import copy
+import difflib
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rainclear.errors import ConfigError
+
+__all__ = [
+    "ArchitectureSpec",
+    "DataRecipe",
+    "LossRecipe",
+    "ModelSpec",
+    "OptimRecipe",
+    "TrainingRecipe",
+    "WeightsSpec",
+    "load_yaml",
+    "parse",
+    "with_overrides",
+]
+
+
+class Settings(BaseModel):
+    """Base of all settings: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ArchitectureSpec(Settings):
+    """Which network, by its name in the registry, and the options of its constructor."""
+
+    network: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class WeightsSpec(Settings):
+    """The weight file beside ``model.yaml``, its checksum and the licence it may be used under."""
+
+    file: str = "model.safetensors"
+    sha256: str
+    licence: str
+
+
+class DataRecipe(Settings):
+    """What training sees: clean clips and pictures below a data folder, rained on as they are read.
+
+    Attributes:
+        include: Glob patterns of videos and pictures, relative to the data folder.
+        validation: Glob patterns of the videos held out for validation.
+        frames: Frames of a training clip; the state is carried from one to the next.
+        backprop: Frames that one gradient goes back through; the rest of the clip carries the state.
+        crop: Height and width of the training crops in pixels.
+        margin: Pixels rained on around a crop, so that drops show what lies outside it.
+        batch: Clips in a batch.
+        dry: Share of clips without any rain.
+        dead_leaves: Share of clips over procedural pictures (occluding discs of all sizes).
+        max_frames: Frames kept of each video.
+        workers: Processes that make clips.
+    """
+
+    include: tuple[str, ...]
+    validation: tuple[str, ...]
+    frames: int = Field(8, ge=1)
+    backprop: int = Field(4, ge=1)
+    crop: int = Field(128, ge=32, multiple_of=8)
+    margin: int = Field(16, ge=0)
+    batch: int = Field(8, ge=1)
+    dry: float = Field(0.1, ge=0, le=1)
+    dead_leaves: float = Field(0.2, ge=0, le=1)
+    max_frames: int = Field(240, ge=1)
+    workers: int = Field(2, ge=0)
+
+
+class LossRecipe(Settings):
+    """Weights of the loss terms; see :mod:`rainclear.training.losses` for the equations."""
+
+    image: Literal["charbonnier", "mse", "l1"] = "mse"
+    final: float = 1.0
+    stages: float = 1.0
+    attention: float = 0.8
+    heavy: float = 1.0
+    light: float = 0.3
+
+
+class OptimRecipe(Settings):
+    """Adam with a cosine schedule, gradient clipping and an average of the weights (EMA)."""
+
+    steps: int = Field(20000, ge=1)
+    lr: float = Field(1e-4, gt=0)
+    final_lr: float = Field(1e-6, gt=0)
+    warmup: int = Field(200, ge=0)
+    clip_norm: float = Field(1.0, gt=0)
+    ema: float = Field(0.999, ge=0, lt=1)
+    seed: int = 0
+
+
+class TrainingRecipe(Settings):
+    """Everything that a training run needs besides the data folder."""
+
+    data: DataRecipe
+    losses: LossRecipe = LossRecipe()
+    optim: OptimRecipe = OptimRecipe()
+    precision: Literal["fp32", "bf16"] = "fp32"
+    validate_every: int = Field(1000, ge=1)
+    start_from: str | None = None
+
+
+class ModelSpec(Settings):
+    """``models/<name>/model.yaml``: a network, its shipped weights and how they were trained."""
+
+    name: str
+    summary: str
+    architecture: ArchitectureSpec
+    weights: WeightsSpec | None = None
+    training: TrainingRecipe | None = None
+
+
+S = TypeVar("S", bound=BaseModel)
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML mapping with the safe loader.
+
+    Raises:
+        ConfigError: The file is missing, is not YAML or is not a mapping.
+    """
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror or error}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path} must hold a mapping of settings, not {type(data).__name__}")
+    return data
+
+
+def _field_names(kind: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:
+    for key in location[:-1]:
+        field = kind.model_fields.get(str(key))
+        candidates = getattr(field.annotation, "__args__", (field.annotation,)) if field else ()
+        nested = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
+        if not nested:
+            return []
+        kind = nested[0]
+    return list(kind.model_fields)
+
+
+def parse(kind: type[S], data: dict[str, Any], *, source: str) -> S:
+    """Check ``data`` against ``kind``; ``source`` names the file or option in messages.
+
+    Raises:
+        ConfigError: A key is unknown (the nearest valid name is given), missing, or out of range.
+    """
+    try:
+        return kind.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            names = _field_names(kind, first["loc"])
+            near = difflib.get_close_matches(str(first["loc"][-1]), names, n=1, cutoff=0.4)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(names)}"
+            raise ConfigError(f"{source}: unknown setting {where!r}{hint}") from error
+        raise ConfigError(f"{source}: {where}: {first['msg']}") from error
+
+
+def with_overrides(data: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
+    """Settings with ``a.b=value`` assignments applied; values are read as YAML.
+
+    Raises:
+        ConfigError: An assignment has no ``=`` or goes through something that is not a mapping.
+    """
+    result = copy.deepcopy(data)
+    for assignment in assignments:
+        path, found, value = assignment.partition("=")
+        if not found or not path:
+            raise ConfigError(f"--set {assignment!r}: write it as key.key=value")
+        node = result
+        *parents, last = path.split(".")
+        for key in parents:
+            node = node.setdefault(key, {})
+            if not isinstance(node, dict):
+                raise ConfigError(f"--set {assignment!r}: {key!r} holds a value, not settings")
+        node[last] = yaml.safe_load(value)
+    return result

@@ -1,0 +1,1 @@
+"""Data sets: clean scenes, generated rain, and the clips that networks are trained on."""

@@ -1,0 +1,103 @@
+"""Training samples: clean clips with generated rain, made as they are read."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import IterableDataset, get_worker_info
+
+from rainclear.config import DataRecipe
+from rainclear.data.deadleaves import dead_leaves
+from rainclear.data.scenes import Scene, sample_clip
+from rainclear.rain.clip import RainClip, RainParams
+from rainclear.rain.presets import random_rain
+
+__all__ = ["RainyClips", "rain_on"]
+
+_LEAVES = 96
+
+
+def _tensor(pictures: list[npt.NDArray[np.float32]]) -> Tensor:
+    """T×C×H×W uint8 from pictures H×W×C or masks H×W in [0, 1]: rounded, as a camera would."""
+    stack = np.stack([p if p.ndim == 3 else p[..., None] for p in pictures])
+    stack = np.rint(np.clip(stack, 0, 1) * 255).astype(np.uint8)
+    return torch.from_numpy(np.ascontiguousarray(stack.transpose(0, 3, 1, 2)))
+
+
+def rain_on(
+    clip: list[npt.NDArray[np.float32]],
+    params: RainParams | None,
+    *,
+    seed: int,
+    margin: int = 0,
+) -> dict[str, Tensor]:
+    """Rain on a clip of pictures H×W×3 in [0, 1]; ``None`` leaves it dry.
+
+    Returns:
+        ``rainy``, ``clean`` (T×3×h×w) and ``streaks``, ``drops`` (soft masks, T×1×h×w), uint8, with
+        ``margin`` pixels cut off on every side.
+    """
+    height, width = clip[0].shape[:2]
+    inner = np.s_[margin : height - margin, margin : width - margin]
+    if params is None:
+        clean = _tensor([picture[inner] for picture in clip])
+        none = torch.zeros_like(clean[:, :1])
+        return {"rainy": clean, "clean": clean, "streaks": none, "drops": none}
+    rain = RainClip(params, height, width, seed=seed)
+    frames = [rain(picture) for picture in clip]
+    return {
+        "rainy": _tensor([f.rainy[inner] for f in frames]),
+        "clean": _tensor([f.clean[inner] for f in frames]),
+        "streaks": _tensor([f.streak_mask[inner] for f in frames]),
+        "drops": _tensor([f.drop_mask[inner] for f in frames]),
+    }
+
+
+class RainyClips(IterableDataset[dict[str, Tensor]]):
+    """An endless stream of rained-on clips; sample ``i`` depends on ``seed`` and ``i`` alone.
+
+    Args:
+        scenes: Clean scenes.
+        recipe: Sizes and shares of the mixture.
+        seed: Seed of all randomness.
+        start: Index of the first sample, to go on where a run stopped.
+    """
+
+    def __init__(
+        self, scenes: list[Scene], recipe: DataRecipe, *, seed: int, start: int = 0
+    ) -> None:
+        super().__init__()
+        # A worker forked beside OpenCV's thread pool would wait for threads that it does not have.
+        cv2.setNumThreads(0)
+        self.scenes, self.recipe, self.seed, self.start = scenes, recipe, seed, start
+        rng = np.random.default_rng(seed)
+        count = _LEAVES if recipe.dead_leaves > 0 else 0
+        self.leaves = [Scene(name="leaves", frames=[dead_leaves(rng)]) for _ in range(count)]
+        # Long videos hold more, but not in proportion: their frames resemble one another.
+        weights = np.array([1.0 + np.log2(len(scene.frames)) for scene in scenes])
+        self.weights = weights / weights.sum()
+
+    def sample(self, index: int) -> dict[str, Tensor]:
+        """Sample number ``index``; see :func:`rain_on`."""
+        recipe, rng = self.recipe, np.random.default_rng([self.seed, index])
+        if rng.random() < recipe.dead_leaves:
+            scene = self.leaves[int(rng.integers(len(self.leaves)))]
+        else:
+            scene = self.scenes[int(rng.choice(len(self.scenes), p=self.weights))]
+        size = recipe.crop + 2 * recipe.margin
+        clip = sample_clip(scene, rng, size=size, length=recipe.frames)
+        params = None if rng.random() < recipe.dry else random_rain(rng)
+        return rain_on(clip, params, seed=int(rng.integers(2**31)), margin=recipe.margin)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Yield samples for ever; worker ``k`` of ``n`` makes every n-th."""
+        worker = get_worker_info()
+        first, step = (worker.id, worker.num_workers) if worker else (0, 1)
+        index = self.start + first
+        while True:
+            yield self.sample(index)
+            index += step

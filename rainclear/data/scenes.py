@@ -1,0 +1,133 @@
+"""Clean scenes that rain is added to: videos as they move, pictures under an invented camera."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from rainclear.errors import InputError
+from rainclear.video import VideoReader, is_image, read_image
+
+__all__ = ["Scene", "load_scenes", "sample_clip"]
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scene:
+    """Consecutive frames of one place; a picture is a scene of one frame.
+
+    Attributes:
+        name: File the scene comes from.
+        frames: RGB pictures H×W×3 uint8, all of one size.
+    """
+
+    name: str
+    frames: list[Pixels]
+
+
+def load_scenes(root: Path, patterns: Iterable[str], *, max_frames: int) -> list[Scene]:
+    """Read the videos and pictures below ``root`` that match any of the glob patterns.
+
+    Args:
+        root: Data folder.
+        patterns: Glob patterns relative to it.
+        max_frames: Frames kept of each video, from the start.
+
+    Raises:
+        InputError: The folder is missing or a pattern matches nothing.
+    """
+    if not root.is_dir():
+        raise InputError(f"no data folder {root}; give the folder with --data")
+    scenes = []
+    for pattern in patterns:
+        files = sorted(path for path in root.glob(pattern) if path.is_file())
+        if not files:
+            raise InputError(f"nothing in {root} matches {pattern!r}")
+        for file in files:
+            if is_image(file):
+                frames = [_eight_bit(read_image(file).pixels)]
+            else:
+                frames = []
+                with VideoReader(file) as reader:
+                    for frame in reader:
+                        frames.append(_eight_bit(frame.pixels))
+                        if len(frames) == max_frames:
+                            break
+            scenes.append(Scene(name=file.name, frames=frames))
+    return scenes
+
+
+def _eight_bit(pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]) -> Pixels:
+    return (pixels >> 8).astype(np.uint8) if pixels.dtype == np.uint16 else pixels
+
+
+def sample_clip(
+    scene: Scene, rng: np.random.Generator, *, size: int, length: int
+) -> list[npt.NDArray[np.float32]]:
+    """A random clip of ``length`` square crops, float32 RGB in [0, 1], at a random scale.
+
+    A video keeps its own motion (forwards or backwards, every frame or every second one); a picture
+    gets a camera that pans, zooms and shakes.
+    """
+    height, width = scene.frames[0].shape[:2]
+    scale = float(np.exp(rng.uniform(np.log(0.45), np.log(1.15))))
+    still = len(scene.frames) < 2 * length
+    room = size + (64 if still else 0)
+    side = int(min(room / scale, height, width))
+    x, y = int(rng.integers(width - side + 1)), int(rng.integers(height - side + 1))
+    flip = rng.random() < 0.5
+
+    def cut(frame: Pixels) -> Pixels:
+        window = frame[y : y + side, x : x + side]
+        method = cv2.INTER_AREA if side > room else cv2.INTER_CUBIC
+        picture = cv2.resize(window, (room, room), interpolation=method)
+        return picture[:, ::-1] if flip else picture
+
+    if not still:
+        step = int(rng.integers(1, 3))
+        first = int(rng.integers(len(scene.frames) - (length - 1) * step))
+        chosen = scene.frames[first : first + (length - 1) * step + 1 : step]
+        if rng.random() < 0.3:
+            chosen = chosen[::-1]
+        return _develop([cut(frame) for frame in chosen], rng)
+
+    picture = np.ascontiguousarray(cut(scene.frames[int(rng.integers(len(scene.frames)))]))
+    moving = rng.random() < 0.85
+    pan = rng.normal(0, 2.5, 2) if moving else np.zeros(2)
+    zoom = rng.normal(0, 0.008) if moving else 0.0
+    shake = abs(rng.normal(0, 0.6)) if moving else 0.0
+    frames = []
+    for t in range(length):
+        k = 1 + zoom * (t - length / 2)
+        dx, dy = np.clip(pan * (t - length / 2) + rng.normal(0, shake + 1e-9, 2), -28, 28)
+        centre = room / 2
+        matrix = np.array([[k, 0, centre * (1 - k) + dx - 32], [0, k, centre * (1 - k) + dy - 32]])
+        frames.append(
+            cv2.warpAffine(
+                picture, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+            )
+        )
+    return _develop(frames, rng)
+
+
+def _develop(frames: list[Pixels], rng: np.random.Generator) -> list[npt.NDArray[np.float32]]:
+    """Another exposure, gamma, colour balance and sensor noise, the same over the whole clip."""
+    gain = float(np.clip(rng.lognormal(-0.15, 0.35), 0.15, 1.6))
+    gamma = float(np.clip(rng.lognormal(0, 0.2), 0.6, 1.7))
+    balance = rng.normal(1, 0.06, 3)
+    grey = float(rng.uniform(0, 0.7)) if rng.random() < 0.4 else 0.0
+    table = np.clip(np.linspace(0, 1, 256) ** gamma * gain, 0, 1).astype(np.float32)
+    noise = float(rng.uniform(0, 0.02)) if rng.random() < 0.5 else 0.0
+    result = []
+    for frame in frames:
+        picture = table[frame] * balance.astype(np.float32)
+        if grey:
+            picture += grey * (picture.mean(axis=2, keepdims=True) - picture)
+        if noise:
+            picture += noise * rng.standard_normal(picture.shape, dtype=np.float32)
+        result.append(np.clip(picture, 0, 1).astype(np.float32))
+    return result

@@ -1,0 +1,64 @@
+"""One descriptor a network: what it is called, how it is built, what it accepts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+from torch import nn
+
+from rainclear.nn.daiam import DAiAM, StackedDAiAM
+from rainclear.nn.dam import DAM
+from rainclear.nn.differential import DDAM, DDAiAM
+from rainclear.nn.realtime import RealtimeDDAiAM
+
+__all__ = ["NETWORKS", "Network"]
+
+Precision = Literal["fp32", "bf16", "fp16"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Network:
+    """Descriptor of a network.
+
+    Attributes:
+        name: Name in recipes.
+        build: Constructor; takes the recipe's options by keyword.
+        summary: One line for people.
+        size_multiple: Height and width of the input must be multiples of it.
+        stateful: Carries state from frame to frame.
+        precisions: Number formats it survives, best first.
+    """
+
+    name: str
+    build: Callable[..., nn.Module]
+    summary: str
+    size_multiple: int = 1
+    stateful: bool = False
+    precisions: tuple[Precision, ...] = ("fp32", "bf16")
+
+
+def _networks(*networks: Network) -> dict[str, Network]:
+    return {network.name: network for network in networks}
+
+
+def _dam(attention: str, **options: Any) -> nn.Module:
+    return DAM(attention=attention, **options)  # type: ignore[arg-type]
+
+
+NETWORKS = _networks(
+    Network(
+        name="d-daiam-rt",
+        build=RealtimeDDAiAM,
+        summary="D-DAiAM at a quarter of the resolution, recurrent over frames",
+        size_multiple=8,
+        stateful=True,
+    ),
+    Network(name="dam-zero", build=partial(_dam, "zero"), summary="DAM without attention (Table 7)"),
+    Network(name="dam-odd", build=partial(_dam, "odd"), summary="DAM with S⁺ alone (Table 7)"),
+    Network(name="dam", build=partial(_dam, "dual"), summary="DAM, dual attention (Sec. 3.1)"),
+    Network(name="daiam", build=DAiAM, summary="two DAMs, streaks and drops (Sec. 3.4)"),
+    Network(name="daiam-daiam", build=StackedDAiAM, summary="two DAiAM in a row (Table 7)"),
+    Network(name="d-dam", build=DDAM, summary="differential-driven DAM (Tables 4, 5)"),
+    Network(name="d-daiam", build=DDAiAM, summary="DAiAM → differential → DAiAM (Sec. 3.5)"),
+)

@@ -1,0 +1,114 @@
+"""Rain over a clip: veil, streaks and drops together, coherent from frame to frame."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rainclear.rain.drops import DropParams, Drops
+from rainclear.rain.masks import soft_mask
+from rainclear.rain.streaks import Float, StreakLayer, Streaks
+from rainclear.rain.veil import add_veil, road_depth, transmission
+
+__all__ = ["MASK_FULL_SCALE", "RainClip", "RainParams", "RainyFrame"]
+
+MASK_FULL_SCALE = 0.3
+"""Difference of intensity that a soft mask counts as full rain (1.0)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RainParams:
+    """All that defines the rain of one clip, apart from the seed.
+
+    Attributes:
+        layers: Streak layers.
+        drops: Drops on the glass, or ``None``.
+        veil: Strength of the veil: optical depth at the horizon (0 = none).
+        airlight: Brightness of the veil, 0..1.
+        streak_light: Brightness of the streaks, 0..1.
+        tint: Colour of the airlight, RGB factors around 1.
+        horizon: Height of the horizon from the top, in picture heights.
+        additive: Streaks add light (public streak sets) instead of covering the scene.
+    """
+
+    layers: tuple[StreakLayer, ...] = ()
+    drops: DropParams | None = None
+    veil: float = 0.0
+    airlight: float = 0.85
+    streak_light: float = 0.85
+    tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    horizon: float = 0.45
+    additive: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RainyFrame:
+    """One frame with its ground truth; pictures are H×W×3 float32 RGB in [0, 1].
+
+    Attributes:
+        rainy: Streaks, veil and drops together.
+        drop_only: The clean scene through the wet glass, without streaks and veil.
+        clean: The scene.
+        streak_mask: |rainy − drop_only| as a soft mask, H×W in [0, 1].
+        drop_mask: |drop_only − clean| as a soft mask, H×W in [0, 1].
+    """
+
+    rainy: Float
+    drop_only: Float
+    clean: Float
+    streak_mask: Float
+    drop_mask: Float
+
+
+class RainClip:
+    """Rains on one clip, frame by frame.
+
+    Args:
+        params: Kind and strength of the rain.
+        height: Height of the pictures in pixels.
+        width: Width in pixels.
+        seed: Seed of all randomness: the same seed and frames give the same rain, bit for bit.
+    """
+
+    def __init__(self, params: RainParams, height: int, width: int, *, seed: int) -> None:
+        self.params = params
+        streak_rng, drop_rng, veil_rng = np.random.default_rng(seed).spawn(3)
+        vanishing_point = (width / 2, params.horizon * height)
+        self._streaks = Streaks(
+            list(params.layers), height, width, streak_rng, vanishing_point=vanishing_point
+        )
+        self._drops = Drops(params.drops, height, width, drop_rng) if params.drops else None
+        self._air = np.clip(np.array(params.tint) * params.airlight, 0, 1).astype(np.float32)
+        self._transmission: Float | None = None
+        self._light = np.clip(np.array(params.tint) * params.streak_light, 0, 1).astype(np.float32)
+        if params.veil > 0:
+            depth = road_depth(height, width, horizon=params.horizon, rng=veil_rng)
+            self._transmission = transmission(depth, params.veil)
+
+    def _fall(self, scene: Float) -> Float:
+        if self._transmission is not None:
+            scene = add_veil(scene, self._transmission, self._air)
+        if not self.params.layers:
+            return scene
+        alpha = self._streaks.render()[..., None]
+        if self.params.additive:
+            return np.minimum(scene + alpha * self._light, 1.0)
+        # A falling drop gathers light from half the sky: brighter than what is behind it, mostly.
+        light = 0.8 * self._light + 0.2 * scene
+        return scene + alpha * (np.maximum(light, scene) - scene)
+
+    def __call__(self, clean: Float) -> RainyFrame:
+        """Rain on the next frame, H×W×3 float32 in [0, 1]."""
+        fallen = self._fall(clean)
+        if self._drops is None:
+            rainy, drop_only = fallen, clean
+        else:
+            both = np.concatenate([fallen, clean], axis=2)  # one look through the glass for both
+            seen, _ = self._drops.render(both)
+            rainy, drop_only = seen[..., :3], seen[..., 3:]
+        return RainyFrame(
+            rainy=rainy,
+            drop_only=drop_only,
+            clean=clean,
+            streak_mask=soft_mask(rainy, drop_only, full_scale=MASK_FULL_SCALE),
+            drop_mask=soft_mask(drop_only, clean, full_scale=MASK_FULL_SCALE),
+        )

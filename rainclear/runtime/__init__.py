@@ -1,0 +1,1 @@
+"""Running a network over frames and files: devices, the executor, the Derainer, whole jobs."""

@@ -1,0 +1,192 @@
+"""A network over a stream of frames: owns the state, the padding and the conversions."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from rainclear.errors import InputError
+from rainclear.frame import Frame
+from rainclear.nn.output import Derained
+from rainclear.nn.registry import Network
+from rainclear.runtime.device import resolve_device, resolve_precision
+from rainclear.runtime.load import load_model, network_of
+from rainclear.zoo import find_model
+
+__all__ = ["Derainer"]
+
+Picture = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+F_or_array = TypeVar("F_or_array", Frame, npt.NDArray[Any])
+
+_THUMBNAIL = (18, 32)
+_CUT = 0.2
+
+
+class Derainer:
+    """Takes the rain out of the frames of **one** stream; use one for each camera.
+
+    State is carried from frame to frame. It is dropped when the picture's size changes, at a cut
+    (the coarse picture changes by more than 20 % of full scale) and by :meth:`reset`.
+
+    Args:
+        model: Name of a model or path of its folder.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
+
+    Raises:
+        ModelError: The model is unknown, has no weights, or they were altered.
+        DeviceError: This machine has no such device or the network no such precision.
+
+    Example:
+        >>> derainer = Derainer("d-daiam-rt")
+        >>> while True:
+        ...     ok, frame = camera.read()  # an OpenCV loop: BGR in, BGR out
+        ...     cv2.imshow("derained", derainer(frame))
+    """
+
+    def __init__(
+        self, model: str = "d-daiam-rt", *, device: str = "auto", precision: str = "auto"
+    ) -> None:
+        descriptor = network_of(find_model(model).spec.architecture)
+        self._device = resolve_device(device)
+        self._dtype = resolve_precision(precision, self._device, descriptor.precisions)
+        self._init(load_model(model), descriptor)
+
+    def _init(self, network: nn.Module, descriptor: Network) -> None:
+        self._network = network.to(
+            self._device, memory_format=torch.channels_last  # type: ignore[call-overload]
+        ).eval()
+        self._descriptor = descriptor
+        self._score = 0.0
+        self.reset()
+
+    @classmethod
+    def from_network(
+        cls, network: nn.Module, descriptor: Network, *, device: str = "auto", precision: str = "auto"
+    ) -> "Derainer":
+        """Wrap a network that is at hand, such as one being trained."""
+        self = cls.__new__(cls)
+        self._device = resolve_device(device)
+        self._dtype = resolve_precision(precision, self._device, descriptor.precisions)
+        self._init(network, descriptor)
+        return self
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network runs."""
+        return self._device
+
+    @property
+    def rain_score(self) -> float:
+        """How rainy the last frame was, 0..1: mean attention S⁺ to streaks and drops together."""
+        return self._score
+
+    def reset(self) -> None:
+        """Forget the frames seen so far: the next one begins a new stream."""
+        self._state: tuple[Tensor, ...] | None = None
+        self._thumbnail: Tensor | None = None
+
+    def __call__(self, frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Derain the next frame of an OpenCV loop: H×W×3 BGR uint8 in, the same out.
+
+        Raises:
+            InputError: The array is not H×W×3 uint8.
+        """
+        if getattr(frame, "dtype", None) != np.uint8:
+            raise InputError(f"a frame must be a uint8 array, not {_what(frame)}")
+        # The network wants RGB; a reversed view costs nothing, torch needs positive strides.
+        return self.process(frame[..., ::-1].copy())[..., ::-1]  # type: ignore[return-value]
+
+    def stream(self, frames: Iterable[F_or_array]) -> Iterator[F_or_array]:
+        """Derain frames one after the other, lazily.
+
+        Args:
+            frames: :class:`rainclear.Frame` objects (RGB), or H×W×3 BGR uint8 arrays as OpenCV
+                gives them.
+
+        Yields:
+            The same kind as went in; a ``Frame`` keeps its time stamp and gets
+            ``metadata["rain_score"]``.
+        """
+        for frame in frames:
+            if isinstance(frame, Frame):
+                pixels = self.process(frame.pixels)
+                notes = {**frame.metadata, "rain_score": self._score}
+                yield replace(frame, pixels=pixels, metadata=notes)
+            else:
+                yield self(frame)
+
+    @torch.inference_mode()
+    def process(self, rgb: Picture) -> Picture:
+        """Derain the next frame, H×W×3 RGB uint8 or uint16 (full range), contiguous.
+
+        Raises:
+            InputError: The array has another shape or type.
+        """
+        if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype not in (np.uint8, np.uint16):
+            raise InputError(f"a frame must be H×W×3 uint8 or uint16, not {_what(rgb)}")
+        height, width = rgb.shape[:2]
+        x = self._to_input(rgb)
+        self._reset_at_cut(x)
+        with torch.autocast(
+            self._device.type, self._dtype, enabled=self._dtype != torch.float32
+        ):
+            out: Derained = self._network(x, self._state)
+        self._state = out.state
+        self._score = _rain_score(out, height, width)
+        return _to_picture(out.image[..., :height, :width], rgb.dtype)
+
+    def _to_input(self, rgb: Picture) -> Tensor:
+        """1×3×H×W float in [0, 1], channels-last, padded by replication to the size multiple."""
+        scale = 255.0 if rgb.dtype == np.uint8 else 65535.0
+        if rgb.dtype == np.uint16 and self._device.type == "cpu":
+            pixels = torch.from_numpy(rgb.astype(np.float32))
+        else:
+            pixels = torch.from_numpy(np.ascontiguousarray(rgb)).to(self._device).float()
+        x = pixels.mul_(1.0 / scale).permute(2, 0, 1)[None]
+        m = self._descriptor.size_multiple
+        bottom, right = -rgb.shape[0] % m, -rgb.shape[1] % m
+        if bottom or right:
+            x = F.pad(x, (0, right, 0, bottom), mode="replicate")
+        return x.contiguous(memory_format=torch.channels_last)
+
+    def _reset_at_cut(self, x: Tensor) -> None:
+        if not self._descriptor.stateful:
+            return
+        # Every 8th pixel is enough to tell another scene, and costs next to nothing.
+        thumbnail = F.adaptive_avg_pool2d(x[..., ::8, ::8], _THUMBNAIL).mean(1)
+        before = self._thumbnail
+        same_size = self._state is None or self._state[0].shape == x.shape
+        if not same_size or (
+            before is not None and float((thumbnail - before).abs().mean()) > _CUT
+        ):
+            self._state = None
+        self._thumbnail = thumbnail
+
+
+def _rain_score(out: Derained, height: int, width: int) -> float:
+    dry: Tensor | None = None
+    for branch in (out.streaks, out.drops):
+        if branch is not None:
+            light = 1.0 - branch.attention[..., :height:4, :width:4].float()
+            dry = light if dry is None else dry * light
+    return 0.0 if dry is None else float(1.0 - dry.mean())
+
+
+def _to_picture(image: Tensor, dtype: npt.DTypeLike) -> Picture:
+    """H×W×3 array from 1×3×H×W in [0, 1]: clamped and rounded."""
+    scale = 255.0 if dtype == np.uint8 else 65535.0
+    scaled = image[0].float().clamp(0.0, 1.0).mul_(scale).round_().permute(1, 2, 0)
+    if dtype == np.uint8:
+        return scaled.to(torch.uint8).contiguous().cpu().numpy()
+    return scaled.contiguous().cpu().numpy().astype(np.uint16)
+
+
+def _what(value: object) -> str:
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    return type(value).__name__ if shape is None else f"{dtype} of shape {tuple(shape)}"

@@ -1,0 +1,166 @@
+"""Runs passive stages in threads of their own, with bounded queues between them.
+
+A stage is a function from an iterator to an iterator. The executor alone owns threads: every wait
+has a time-out and watches a stop event, an error in any stage reaches the caller as that error, and
+when the caller leaves early, every thread ends.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+from typing import Any, Self
+
+from rainclear.errors import StageError
+
+__all__ = ["Executor", "Stage"]
+
+Stage = Callable[[Iterator[Any]], Iterable[Any]]
+
+_POLL = 0.1
+_JOIN = 10.0
+
+
+class _End:
+    """Marks the end of a stream in a queue."""
+
+
+class _Stopped(Exception):
+    """Unwinds a stage whose pipeline was stopped."""
+
+
+class _Link:
+    """A bounded queue that gives up when the pipeline stops; counts the time spent waiting."""
+
+    def __init__(self, depth: int, stop: threading.Event) -> None:
+        self._queue: queue.Queue[Any] = queue.Queue(depth)
+        self._stop = stop
+        self.waited = 0.0
+
+    def put(self, item: Any) -> None:
+        while not self._stop.is_set():
+            try:
+                self._queue.put(item, timeout=_POLL)
+                return
+            except queue.Full:
+                continue
+        raise _Stopped
+
+    def __iter__(self) -> Iterator[Any]:
+        while True:
+            started = time.perf_counter()
+            item = self._get()
+            self.waited += time.perf_counter() - started
+            if isinstance(item, _End):
+                return
+            yield item
+
+    def _get(self) -> Any:
+        while not self._stop.is_set():
+            try:
+                return self._queue.get(timeout=_POLL)
+            except queue.Empty:
+                continue
+        raise _Stopped
+
+
+class Executor:
+    """A source and stages, each in a thread; iterate over it to get the results in order.
+
+    Use it as a context manager, so that leaving the block ends all threads.
+
+    Args:
+        source: Where items come from; iterated in a thread of its own.
+        stages: Named functions from iterator to iterator, applied in order.
+        depth: Items that wait between two stages at most.
+
+    Example:
+        >>> with Executor(reader, {"model": derainer.stream}) as results:
+        ...     for frame in results:
+        ...         writer.write(frame)
+    """
+
+    def __init__(self, source: Iterable[Any], stages: dict[str, Stage], *, depth: int = 4) -> None:
+        if depth < 1:
+            raise ValueError(f"depth must be at least 1, not {depth}")
+        self._stop = threading.Event()
+        self._error: BaseException | None = None
+        self._lock = threading.Lock()
+        self._seconds = dict.fromkeys(("source", *stages), 0.0)
+        self._threads: list[threading.Thread] = []
+        upstream: _Link | None = None
+        for name, stage in {"source": lambda _: source, **stages}.items():
+            link = _Link(depth, self._stop)
+            self._threads.append(
+                threading.Thread(
+                    target=self._work,
+                    args=(name, stage, upstream, link),
+                    name=f"rainclear-{name}",
+                    daemon=True,
+                )
+            )
+            upstream = link
+        assert upstream is not None
+        self._results = upstream
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Seconds that each stage worked, waiting not counted, by its name (``source`` first)."""
+        return dict(self._seconds)
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield the results in order.
+
+        Raises:
+            Exception: Whatever a stage raised.
+        """
+        try:
+            yield from self._results
+        except _Stopped:
+            pass
+        if self._error is not None:
+            raise self._error
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        end = time.monotonic() + _JOIN
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
+        stuck = [thread.name for thread in self._threads if thread.is_alive()]
+        if stuck and error is None:
+            raise StageError(f"{', '.join(stuck)} did not end within {_JOIN:.0f} seconds")
+
+    def _work(self, name: str, stage: Stage, upstream: _Link | None, out: _Link) -> None:
+        iterator: Iterator[Any] | None = None
+        try:
+            iterator = iter(stage(iter(upstream or ())))
+            while True:
+                started = time.perf_counter()
+                waited = upstream.waited if upstream else 0.0
+                item = next(iterator, _End())
+                busy = time.perf_counter() - started
+                self._seconds[name] += busy - ((upstream.waited - waited) if upstream else 0.0)
+                out.put(item)
+                if isinstance(item, _End):
+                    return
+        except _Stopped:
+            pass
+        except BaseException as error:  # handed to the caller, whatever it is
+            with self._lock:
+                self._error = self._error or error
+            self._stop.set()
+        finally:
+            close = getattr(iterator, "close", None)
+            if close is not None and name != "source":
+                close()

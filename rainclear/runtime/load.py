@@ -1,0 +1,63 @@
+"""Builds a network and fills in its published weights."""
+
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from rainclear.config import ArchitectureSpec
+from rainclear.errors import ConfigError, ModelError
+from rainclear.nn.registry import NETWORKS, Network
+from rainclear.nn.reparam import fold_reparam
+from rainclear.zoo import find_model
+
+__all__ = ["build_network", "load_model", "network_of"]
+
+
+def network_of(spec: ArchitectureSpec) -> Network:
+    """The registry's descriptor that ``spec`` names.
+
+    Raises:
+        ConfigError: There is no such network.
+    """
+    if spec.network not in NETWORKS:
+        known = ", ".join(NETWORKS)
+        raise ConfigError(f"no network named {spec.network!r}; there are: {known}")
+    return NETWORKS[spec.network]
+
+
+def build_network(spec: ArchitectureSpec) -> nn.Module:
+    """The network that ``spec`` describes, in training form, freshly initialised.
+
+    Raises:
+        ConfigError: The network or one of its options is unknown.
+    """
+    options: dict[str, Any] = spec.options
+    try:
+        return network_of(spec).build(**options)
+    except TypeError as error:
+        raise ConfigError(f"network {spec.network!r}: {error}") from error
+
+
+def load_model(name: str) -> nn.Module:
+    """A trained network by its name (``rainclear models`` lists them) or its folder, on the CPU.
+
+    The network is folded for inference and in evaluation mode. It takes N×3×H×W float RGB in [0, 1]
+    and the state of the frame before, and returns :class:`rainclear.nn.output.Derained`; see
+    :class:`rainclear.Derainer` for something that takes pictures.
+
+    Raises:
+        ModelError: There is no such model, it has no weights, its weights were altered, or they do
+            not fit the network.
+    """
+    folder = find_model(name)
+    path = folder.checked_weights()
+    network = fold_reparam(build_network(folder.spec.architecture))
+    try:
+        weights: dict[str, Tensor] = load_file(path)
+        network.load_state_dict(weights)
+    except (SafetensorError, RuntimeError) as error:
+        line = str(error).splitlines()[0]
+        raise ModelError(f"the weights in {path} do not fit {folder.spec.name!r}: {line}") from error
+    return network.eval()

@@ -1,0 +1,1 @@
+"""Training: losses of the paper by name, the loop, checkpoints."""

@@ -1,0 +1,74 @@
+"""The paper's losses, Eqs. 5 to 15, each under its own name."""
+
+import torch
+from torch import Tensor
+
+from rainclear.config import LossRecipe
+from rainclear.nn.output import Branch, Derained
+
+__all__ = ["attention_loss", "derained_losses", "image_loss", "total"]
+
+_SOFT = 0.03
+"""Where the Charbonnier loss turns from a square into a line. Rain is sparse: a sharper corner makes
+"change nothing" a minimum (the median of the error is zero) that training does not leave."""
+
+
+def image_loss(kind: str, output: Tensor, truth: Tensor) -> Tensor:
+    """Distance of two pictures N×3×H×W: ``mse`` (Eq. 6 to 9), ``l1`` or ``charbonnier``."""
+    difference = output - truth
+    if kind == "mse":
+        return difference.square().mean()
+    if kind == "l1":
+        return difference.abs().mean()
+    return ((difference.square() + _SOFT**2).sqrt() - _SOFT).mean()
+
+
+def attention_loss(branch: Branch, mask: Tensor) -> Tensor:
+    """L_att, Eq. 5: mean |M − S⁺| with the soft mask M, N×1×H×W."""
+    return (branch.attention - mask).abs().mean()
+
+
+def derained_losses(
+    out: Derained, truth: Tensor, streaks: Tensor, drops: Tensor, recipe: LossRecipe
+) -> dict[str, Tensor]:
+    """Every term of one frame by name, already weighted; their sum is the loss.
+
+    ``final`` is the last stage's picture and ``stage<i>`` the earlier ones (Eq. 15). ``streak_*`` and
+    ``drop_*`` are L_att, L_heavy and L_light of Eqs. 10, 12 and 13. A branch that several stages share
+    counts once.
+
+    Args:
+        out: The network's answer.
+        truth: Clean picture N×3×H×W.
+        streaks: Soft mask of the streaks, N×1×H×W in [0, 1].
+        drops: Soft mask of the drops, likewise.
+        recipe: Weights.
+    """
+    terms: dict[str, Tensor] = {}
+    *earlier, last = out.stages
+    terms["final"] = recipe.final * image_loss(recipe.image, last.image, truth)
+    for i, stage in enumerate(earlier):
+        terms[f"stage{i}"] = recipe.stages * image_loss(recipe.image, stage.image, truth)
+    seen: set[int] = set()
+    for i, stage in enumerate(out.stages):
+        for name, branch, mask in (("streak", stage.streaks, streaks), ("drop", stage.drops, drops)):
+            if branch is None or id(branch) in seen:
+                continue
+            seen.add(id(branch))
+            suffix = str(i) if i else ""
+            terms[f"{name}_att{suffix}"] = recipe.attention * attention_loss(branch, mask)
+            pictures = (
+                ("heavy", branch.heavy, recipe.heavy),
+                ("light", branch.light, recipe.light),
+                ("global", branch.image, recipe.stages),
+            )
+            for part, picture, weight in pictures:
+                if picture is not None:
+                    loss = weight * image_loss(recipe.image, picture, truth)
+                    terms[f"{name}_{part}{suffix}"] = loss
+    return terms
+
+
+def total(terms: dict[str, Tensor]) -> Tensor:
+    """Sum of all terms."""
+    return torch.stack(list(terms.values())).sum()

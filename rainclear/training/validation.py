@@ -1,0 +1,76 @@
+"""Scores a network while it trains: held-out clips under fixed rain, and the same clips dry."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rainclear.config import DataRecipe
+from rainclear.data.rainy import rain_on
+from rainclear.data.scenes import Scene
+from rainclear.rain.presets import preset
+
+__all__ = ["Validation"]
+
+_HEIGHT, _WIDTH = 256, 384
+_KINDS = ("moderate", "heavy", "streaks", "drops")
+
+
+def _psnr(output: Tensor, truth: Tensor) -> float:
+    output = output.clamp(0, 1).mul(255).round().div(255)
+    error = float((output - truth).square().mean())
+    return float(10 * np.log10(1.0 / max(error, 1e-8)))
+
+
+class Validation:
+    """Mean PSNR in dB over clips of the held-out scenes, the same in every call.
+
+    Args:
+        scenes: Held-out scenes.
+        recipe: Gives the length of the clips.
+        seed: Seed of crops and rain.
+    """
+
+    def __init__(self, scenes: list[Scene], recipe: DataRecipe, *, seed: int = 1) -> None:
+        rng = np.random.default_rng(seed)
+        self.samples: list[tuple[str, dict[str, Tensor]]] = []
+        for scene in scenes:
+            for kind in (*_KINDS, "dry"):
+                height, width = scene.frames[0].shape[:2]
+                y = int(rng.integers(max(1, height - _HEIGHT)))
+                x = int(rng.integers(max(1, width - _WIDTH)))
+                first = int(rng.integers(max(1, len(scene.frames) - recipe.frames)))
+                frames = scene.frames[first : first + recipe.frames]
+                clip = [
+                    (f[y : y + _HEIGHT, x : x + _WIDTH] / np.float32(255)).astype(np.float32)
+                    for f in frames
+                ]
+                clip = [f[: f.shape[0] // 8 * 8, : f.shape[1] // 8 * 8] for f in clip]
+                params = None if kind == "dry" else preset(kind, height=height)
+                sample = rain_on(clip, params, seed=int(rng.integers(2**31)))
+                self.samples.append((kind, sample))
+
+    @torch.inference_mode()
+    def __call__(self, network: nn.Module) -> dict[str, float]:
+        """``input_<kind>`` and ``output_<kind>`` PSNR by kind of rain, their mean gain ``gain``,
+        ``dry`` (output against dry input), and ``score``: the gain, less what dry frames lose
+        below 45 dB.
+        """  # noqa: D205
+        network.eval()
+        collected: dict[str, list[float]] = {}
+        for kind, sample in self.samples:
+            rainy, clean = sample["rainy"].float() / 255, sample["clean"].float() / 255
+            state: tuple[Tensor, ...] | None = None
+            for t in range(rainy.shape[0]):
+                out = network(rainy[t : t + 1], state)
+                state = out.state
+                truth = clean[t : t + 1]
+                collected.setdefault(f"input_{kind}", []).append(_psnr(rainy[t : t + 1], truth))
+                collected.setdefault(f"output_{kind}", []).append(_psnr(out.image, truth))
+        scores = {name: float(np.mean(values)) for name, values in collected.items()}
+        scores["gain"] = float(
+            np.mean([scores[f"output_{k}"] - scores[f"input_{k}"] for k in _KINDS])
+        )
+        scores["dry"] = scores.pop("output_dry")
+        scores.pop("input_dry")
+        scores["score"] = scores["gain"] - max(0.0, 45.0 - scores["dry"])
+        return scores

@@ -1,0 +1,160 @@
+"""Copies sound, subtitles, chapters and tags of one file into another, packet for packet."""
+
+import errno
+import io
+from collections.abc import Iterator
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import OutputContainer
+from av.packet import Packet
+from av.stream import Discard, Stream
+
+from rainclear.video.source import main_video_stream, url_of
+
+__all__ = ["MOV_FAMILY", "StreamCopier"]
+
+MOV_FAMILY = ("mp4", "mov", "3gp", "ipod")
+
+_KINDS = ("audio", "subtitle", "attachment")
+# Tags that describe the old file rather than the drive.
+_OWN_TAGS = {"MAJOR_BRAND", "MINOR_VERSION", "COMPATIBLE_BRANDS", "ENCODER", "DURATION", "BPS"}
+_OWN_TAGS |= {"NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "VENDOR_ID", "ROTATE"}
+
+
+class StreamCopier:
+    """Copies everything but the video of a file into an output that is being written.
+
+    It opens the file a second time and reads along with the video, so only a few packets are in
+    memory at any time.
+
+    Args:
+        source: The file to copy from.
+        output: Container whose video stream was added and whose head was not written yet.
+        video: The video stream of the output.
+
+    Attributes:
+        notes: One line for each thing that could not be copied.
+    """
+
+    def __init__(self, source: Path, output: OutputContainer, video: Stream) -> None:
+        self.notes: list[str] = []
+        self.shift = Fraction(0)
+        self._output = output
+        self._input = av.open(url_of(source), "r", metadata_errors="replace")
+        self._targets: dict[int, Stream] = {}
+        # Only MP4 holds the sound that players skip at negative times; elsewhere it would
+        # push everything later, video included.
+        from_mov = self._input.format.name.startswith("mov")
+        self._drop_negative = from_mov and output.format.name not in MOV_FAMILY
+        main = main_video_stream(self._input, source)
+        output.metadata.update(_tags(self._input.metadata))
+        output.set_chapters(self._input.chapters())
+        video.metadata.update(_tags(main.metadata))
+        for stream in self._input.streams:
+            if stream.index != main.index:
+                self._add(stream)
+        copied = [self._input.streams[i] for i in self._targets]
+        self._packets: Iterator[Packet[Stream]] = iter(self._input.demux(copied) if copied else ())
+        self._next: Packet[Stream] | None = None
+
+    @property
+    def rates(self) -> list[int]:
+        """Ticks a second of the copied streams, for a movie time scale that fits all."""
+        streams = (self._input.streams[i] for i in self._targets)
+        return [s.time_base.denominator for s in streams if s.time_base is not None]
+
+    def copy_until(self, seconds: Fraction | None) -> None:
+        """Copy the packets up to a time of the input; all that are left if it is ``None``.
+
+        Raises:
+            OSError: The disk is full.
+        """
+        while True:
+            if self._next is None:
+                self._next = self._read()
+            packet = self._next
+            if packet is None:
+                return
+            stamp = packet.dts if packet.dts is not None else packet.pts
+            assert stamp is not None
+            if seconds is not None and stamp * packet.time_base > seconds:
+                return
+            self._next = None
+            self._write(packet)
+
+    def close(self) -> None:
+        """Close the input."""
+        self._packets = iter(())
+        self._input.close()
+
+    def _add(self, stream: Stream) -> None:
+        kind = stream.type
+        name = f"{kind} stream {stream.index}"
+        if kind == "data" and self._input.chapters():
+            # MP4 keeps chapter titles in such a stream; they were copied above.
+            stream.discard = Discard.all
+            return
+        if kind in _KINDS and _carries(self._output.format.name, stream):
+            target = self._output.add_stream_from_template(stream)
+            target.metadata.update(_tags(stream.metadata))
+            target.disposition = stream.disposition
+            self._targets[stream.index] = target
+            return
+        stream.discard = Discard.all
+        codec = stream.codec_context.name if stream.codec_context else "unknown"
+        self.notes.append(
+            f"{name} ({codec}) was left out: it cannot be copied into {self._output.format.name}"
+        )
+
+    def _read(self) -> "Packet[Stream] | None":
+        try:
+            for packet in self._packets:
+                if packet.pts is None and packet.dts is None:
+                    continue  # the empty ones at the end
+                if self._drop_negative and packet.pts is not None and packet.pts < 0:
+                    continue
+                return packet
+        except av.FFmpegError as error:
+            self.notes.append(f"copying of sound and subtitles ended early: {error.strerror}")
+            self._packets = iter(())
+        return None
+
+    def _write(self, packet: "Packet[Stream]") -> None:
+        packet.stream = self._targets[packet.stream_index]
+        if self.shift:
+            offset = round(self.shift / packet.time_base)
+            packet.pts = None if packet.pts is None else packet.pts + offset
+            packet.dts = None if packet.dts is None else packet.dts + offset
+        try:
+            self._output.mux(packet)
+        except av.FFmpegError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+                raise
+            note = "some packets of sound or subtitles did not fit the output and were left out"
+            if note not in self.notes:
+                self.notes.append(note)
+
+
+def _tags(tags: dict[str, str]) -> dict[str, str]:
+    def keep(name: str) -> bool:
+        name = name.upper()
+        return not name.startswith("_STATISTICS") and name.split("-")[0] not in _OWN_TAGS
+
+    return {name: value for name, value in tags.items() if keep(name)}
+
+
+def _carries(container: str, stream: Stream) -> bool:
+    """Try the head of a throw-away file, as muxers refuse some streams only there."""
+    trial = av.open(io.BytesIO(), "w", format=container)
+    try:
+        trial.add_stream_from_template(stream)
+        trial.start_encoding()
+    except (av.FFmpegError, ValueError):
+        return False
+    finally:
+        with suppress(av.FFmpegError, ValueError):
+            trial.close()
+    return True

@@ -1,0 +1,298 @@
+"""Writes RGB frames as a video, each with its own time stamp, beside the source's sound."""
+
+import math
+import os
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import numpy as np
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from rainclear.errors import OutputError
+from rainclear.frame import Frame
+from rainclear.video.convert import RGBToFrame
+from rainclear.video.encoder import (
+    add_encoder,
+    choose_pixel_format,
+    encoder_options,
+    find_encoder,
+    output_color,
+    stamps_by_number,
+)
+from rainclear.video.image import is_image
+from rainclear.video.partial import PartialFile, output_errors
+from rainclear.video.probe import VideoInfo
+from rainclear.video.read import VideoReader
+from rainclear.video.source import url_of
+from rainclear.video.streams import MOV_FAMILY, StreamCopier
+
+__all__ = ["VideoWriter"]
+
+DEFAULT_RATE = Fraction(25)
+_TURNING = (*MOV_FAMILY, "matroska", "webm")
+_MAX_TIMESCALE = 2**31 - 1
+
+
+class VideoWriter:
+    """Writes frames under a name that appears only when the file is complete; a context manager.
+
+    Time stamps: MP4 and MOV keep every pts exactly, as a fraction of a second. Matroska and WebM
+    count milliseconds, so there each pts is rounded to the nearest; AVI knows a constant rate
+    only. A frame without pts follows its predecessor by one frame of the source's rate. If the
+    first pts is negative, which players would hide, everything is moved later by that much, and a
+    stamp that does not increase is moved by the least step; both leave a note. A gap of more than
+    2**31 ticks between two frames does not fit MP4 and raises.
+
+    Picture: 8-bit stays 8-bit and deeper stays 10-bit or more where the encoder can; 4:2:2 and
+    4:4:4 sources keep their chroma. Sides of odd length are kept, for x264 and x265 by unhalved
+    chroma, which fewer players decode. Matrix, range, primaries and transfer are those of the
+    source. The display matrix is kept; in containers without one (AVI, MPEG-TS) the pixels are
+    turned upright instead. HDR mastering data and captions inside the video are not kept.
+
+    Sound, subtitles, chapters and tags are copied from the source; what the container cannot
+    carry is left out with a note.
+
+    Example:
+        >>> with VideoReader("drive.mp4") as reader:
+        ...     with VideoWriter("clear.mp4", template=reader) as writer:
+        ...         for frame in reader:
+        ...             writer.write(frame)
+
+    Args:
+        path: The file to write; its suffix names the container.
+        template: The source, or its description: size, rate, colours, sound.
+        width: Pixels across as stored, if not those of the source.
+        height: Lines as stored, if not those of the source.
+        codec: FFmpeg name of the encoder.
+        crf: Quality in the encoder's own scale, lower is better; ``None`` for its default.
+        preset: Speed in the encoder's own words; ``None`` for its default.
+        pixel_format: FFmpeg name; ``None`` chooses by the source.
+        overwrite: Whether an existing file may be replaced.
+        keep_streams: Whether sound, subtitles, chapters and tags are copied.
+        threads: Encoder threads; 0 leaves it to the encoder.
+
+    Attributes:
+        path: The file to write.
+        frames: Frames written so far.
+        notes: One line for each thing that could not be kept.
+
+    Raises:
+        OutputError: The file exists, is the source, or cannot be written; the disk is full;
+            codec, container, pixel format and options do not go together.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        template: VideoInfo | VideoReader,
+        width: int | None = None,
+        height: int | None = None,
+        codec: str = "libx264",
+        crf: float | None = 18,
+        preset: str | None = None,
+        pixel_format: str | None = None,
+        overwrite: bool = False,
+        keep_streams: bool = True,
+        threads: int = 0,
+    ) -> None:
+        info = template.info if isinstance(template, VideoReader) else template
+        self.path = Path(path)
+        self.frames = 0
+        self._info = info
+        self._notes: list[str] = []
+        self._size = (width or info.width, height or info.height)
+        self._rate = info.rate or DEFAULT_RATE
+        self._time_base = info.time_base
+        self._nominal = max(1, round(1 / self._rate / info.time_base))
+        self._last: int | None = None
+        self._shift = 0
+        self._stamps: dict[int, tuple[int, int]] = {}
+        self._copier: StreamCopier | None = None
+        self._container: av.container.OutputContainer | None = None
+        self._done = False
+
+        encoder = find_encoder(codec)
+        if is_image(path):
+            raise OutputError(f"{path}: is the name of a picture; use .mp4, .mov, .mkv or .webm")
+        self._file = PartialFile(path, overwrite=overwrite, source=info.path)
+        try:
+            with output_errors(self.path, f"{codec} or the container refused these settings"):
+                self._open(encoder, crf, preset, pixel_format, keep_streams, threads)
+        except BaseException:
+            self.abort()
+            raise
+
+    @property
+    def notes(self) -> list[str]:
+        """One line for each thing that could not be kept."""
+        return self._notes + (self._copier.notes if self._copier else [])
+
+    def write(self, frame: Frame) -> None:
+        """Encode one frame; frames come in order of time.
+
+        Args:
+            frame: ``pixels`` H×W×3 uint8 or uint16 array of the writer's size.
+
+        Raises:
+            OutputError: The frame has another size or kind, or the disk is full.
+        """
+        pts, duration = self._stamp(frame)
+        with output_errors(self.path, f"frame {frame.index} cannot be written"):
+            pixels = np.asarray(frame.pixels)
+            encoded = self._convert(np.rot90(pixels, self._turns) if self._turns else pixels)
+            number = self.frames if self._by_number else pts
+            self._stamps[number] = (pts, duration)
+            encoded.pts = number
+            encoded.time_base = self._stream.codec_context.time_base
+            self._mux(self._stream.encode(encoded))
+        self.frames += 1
+
+    def close(self) -> None:
+        """Finish the file and give it its name; harmless when repeated.
+
+        Raises:
+            OutputError: Nothing was written, or the disk is full; no file is left then.
+        """
+        if self._done:
+            return
+        try:
+            if not self.frames:
+                raise OutputError(f"{self.path}: no frame was written, so there is no video")
+            with output_errors(self.path):
+                self._mux(self._stream.encode(None))
+                if self._copier:
+                    self._copier.copy_until(None)
+                if self._container:
+                    self._container.close()
+            self._file.commit()
+        finally:
+            # After a commit there is nothing left to discard.
+            self.abort()
+
+    def abort(self) -> None:
+        """Give up and leave no file behind; harmless when repeated."""
+        self._done = True
+        try:
+            if self._copier:
+                self._copier.close()
+            if self._container:
+                with suppress(av.FFmpegError, OSError, ValueError, RuntimeError):
+                    self._container.close()
+        finally:
+            self._file.discard()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.close()
+        else:
+            self.abort()
+
+    def _open(
+        self,
+        encoder: av.codec.Codec,
+        crf: float | None,
+        preset: str | None,
+        pixel_format: str | None,
+        keep_streams: bool,
+        threads: int,
+    ) -> None:
+        info = self._info
+        self._container = av.open(url_of(self._file.partial), "w")
+        name = self._container.format.name
+        self._turns = info.rotation // 90 if name not in _TURNING else 0
+        width, height = self._size if self._turns % 2 == 0 else self._size[::-1]
+        color = output_color(
+            info,
+            codec=encoder.name,
+            pixel_format=pixel_format
+            or choose_pixel_format(encoder, source=info.pixel_format, width=width, height=height),
+            height=height,
+        )
+        aspect = info.sample_aspect_ratio
+        self._by_number = stamps_by_number(encoder.name, self._time_base)
+        self._stream: VideoStream = add_encoder(
+            self._container,
+            encoder,
+            width=width,
+            height=height,
+            color=color,
+            rate=self._rate,
+            time_base=self._time_base,
+            sample_aspect_ratio=1 / aspect if aspect and self._turns % 2 else aspect,
+            options=encoder_options(encoder.name, crf=crf, preset=preset),
+            crf=crf,
+            threads=threads,
+        )
+        if info.display_matrix and not self._turns:
+            self._stream.set_display_matrix(info.display_matrix)
+        self._convert = RGBToFrame(
+            width=width,
+            height=height,
+            pixel_format=color.pixel_format,
+            color=color,
+            source_height=info.height,
+        )
+        if keep_streams:
+            self._copier = StreamCopier(info.path, self._container, self._stream)
+        if name in MOV_FAMILY:
+            self._container.container_options["movie_timescale"] = str(self._movie_timescale())
+        self._container.start_encoding()
+
+    def _movie_timescale(self) -> int:
+        """A tick in which the start of every stream is whole: MP4 rounds starts to it."""
+        scale = self._time_base.denominator
+        for rate in [1000, *(self._copier.rates if self._copier else [])]:
+            common = math.lcm(scale, rate)
+            scale = common if common <= _MAX_TIMESCALE else scale
+        return scale
+
+    def _stamp(self, frame: Frame) -> tuple[int, int]:
+        """Pts and duration of a frame in units of the output."""
+        factor = frame.time_base / self._time_base
+        duration = round(frame.duration * factor) if frame.duration else self._nominal
+        if frame.pts is not None:
+            pts = round(frame.pts * factor)
+            if self._last is None and pts < 0:
+                self._shift = -pts
+                seconds = float(-pts * self._time_base)
+                self._notes.append(f"the video began before time zero; all is {seconds:g} s later")
+                if self._copier:
+                    self._copier.shift = -pts * self._time_base
+            pts += self._shift
+        else:
+            pts = 0 if self._last is None else self._last + self._nominal
+        if self._last is not None and pts <= self._last:
+            pts = self._last + 1
+            note = "some time stamps did not increase and were moved by the least step"
+            if note not in self._notes:
+                self._notes.append(note)
+        self._last = pts
+        return pts, duration
+
+    def _mux(self, packets: "list[Packet[VideoStream]]") -> None:
+        assert self._container is not None
+        for packet in packets:
+            if packet.pts is not None and packet.pts in self._stamps:
+                pts, duration = self._stamps.pop(packet.pts)
+                if self._by_number:
+                    # The encoder that needs this reorders nothing, so dts is pts.
+                    packet.time_base, packet.pts, packet.dts = self._time_base, pts, pts
+                packet.duration = duration
+            stamp = packet.dts if packet.dts is not None else packet.pts
+            if self._copier and stamp is not None:
+                self._copier.copy_until(stamp * packet.time_base - self._copier.shift)
+            self._container.mux(packet)
