@@ -52,8 +52,8 @@ class DataRecipe(Settings):
         include: Glob patterns of videos and pictures, relative to the data folder.
         validation: Glob patterns of the videos held out for validation.
         frames: Frames of a training clip; the state is carried from one to the next.
-        backprop: Frames that one gradient goes back through; the rest of the clip carries the state.
-        crop: Height and width of the training crops in pixels.
+        backprop: Frames that one gradient goes back through; over the rest the state is carried.
+        crop: Height and width of the crops in pixels.
         margin: Pixels rained on around a crop, so that drops show what lies outside it.
         batch: Clips in a batch.
         dry: Share of clips without any rain.

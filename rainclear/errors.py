@@ -26,7 +26,7 @@ class InputError(RainclearError):
 
 
 class OutputError(RainclearError):
-    """A result cannot be written: it exists already, the folder is not writable, the disk is full."""
+    """A result cannot be written: it exists, the folder is not writable, the disk is full."""
 
 
 class ModelError(RainclearError):

@@ -60,6 +60,14 @@ class Frame:
     color: ColorDescription = ColorDescription()
     metadata: dict[str, Any] = field(default_factory=dict)
 
+    def eight_bit(self) -> "npt.NDArray[np.uint8]":
+        """The pixels as H×W×3 uint8; deeper ones lose their lower bits, uint8 is not copied."""
+        pixels = self.pixels
+        eight: npt.NDArray[np.uint8] = (
+            (pixels >> 8).astype("uint8") if pixels.dtype.itemsize == 2 else pixels
+        )
+        return eight
+
     @property
     def time(self) -> float | None:
         """Presentation time in seconds, or ``None`` if the source has no time stamps."""

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 
 from rainclear.config import ModelSpec, load_yaml, parse
@@ -39,7 +40,7 @@ class ModelFolder:
         found = hashlib.sha256(path.read_bytes()).hexdigest()
         if found != weights.sha256:
             raise ModelError(
-                f"{path} does not match the checksum in model.yaml (sha256 {found[:12]}… instead of "
+                f"{path} does not match the checksum in model.yaml (sha256 {found[:12]}…, expected "
                 f"{weights.sha256[:12]}…); the file was altered or cut off: install it again"
             )
         return path
@@ -47,9 +48,7 @@ class ModelFolder:
 
 def models_root() -> Path:
     """Folder of the models that are part of the package."""
-    import rainclear._models as package
-
-    return Path(package.__path__[0])
+    return Path(str(files("rainclear._models")))
 
 
 def _read(folder: Path) -> ModelFolder:

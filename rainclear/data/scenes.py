@@ -49,20 +49,16 @@ def load_scenes(root: Path, patterns: Iterable[str], *, max_frames: int) -> list
             raise InputError(f"nothing in {root} matches {pattern!r}")
         for file in files:
             if is_image(file):
-                frames = [_eight_bit(read_image(file).pixels)]
+                frames = [read_image(file).eight_bit()]
             else:
                 frames = []
                 with VideoReader(file) as reader:
                     for frame in reader:
-                        frames.append(_eight_bit(frame.pixels))
+                        frames.append(frame.eight_bit())
                         if len(frames) == max_frames:
                             break
             scenes.append(Scene(name=file.name, frames=frames))
     return scenes
-
-
-def _eight_bit(pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]) -> Pixels:
-    return (pixels >> 8).astype(np.uint8) if pixels.dtype == np.uint16 else pixels
 
 
 def sample_clip(

@@ -22,12 +22,12 @@ def psnr(picture: Picture, truth: Picture) -> float:
 
 
 def luma(picture: Picture) -> npt.NDArray[np.float64]:
-    """Y of ITU-R BT.601 in 16..235, as the deraining literature computes it (Matlab's rgb2ycbcr)."""
+    """Y of ITU-R BT.601 in 16..235, as deraining papers compute it (Matlab's rgb2ycbcr)."""
     rgb = picture.astype(np.float64)
     return 16.0 + (65.481 * rgb[..., 0] + 128.553 * rgb[..., 1] + 24.966 * rgb[..., 2]) / 255.0
 
 
 def psnr_y(picture: Picture, truth: Picture) -> float:
-    """PSNR in dB of the luma, the figure that most deraining papers quote; pictures are RGB uint8."""
+    """PSNR in dB of the luma of two RGB uint8 pictures: what most deraining papers quote."""
     error = float(np.mean(np.square(luma(picture) - luma(truth))))
     return float("inf") if error == 0 else float(10 * np.log10(255.0**2 / error))

@@ -1,0 +1,1 @@
+"""Networks; they import torch alone. :mod:`rainclear.nn.registry` lists them."""

@@ -54,7 +54,9 @@ NETWORKS = _networks(
         size_multiple=8,
         stateful=True,
     ),
-    Network(name="dam-zero", build=partial(_dam, "zero"), summary="DAM without attention (Table 7)"),
+    Network(
+        name="dam-zero", build=partial(_dam, "zero"), summary="DAM without attention (Table 7)"
+    ),
     Network(name="dam-odd", build=partial(_dam, "odd"), summary="DAM with S⁺ alone (Table 7)"),
     Network(name="dam", build=partial(_dam, "dual"), summary="DAM, dual attention (Sec. 3.1)"),
     Network(name="daiam", build=DAiAM, summary="two DAMs, streaks and drops (Sec. 3.4)"),

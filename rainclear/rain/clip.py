@@ -91,7 +91,7 @@ class RainClip:
             return scene
         alpha = self._streaks.render()[..., None]
         if self.params.additive:
-            return np.minimum(scene + alpha * self._light, 1.0)
+            return np.asarray(np.minimum(scene + alpha * self._light, 1.0), np.float32)
         # A falling drop gathers light from half the sky: brighter than what is behind it, mostly.
         light = 0.8 * self._light + 0.2 * scene
         return scene + alpha * (np.maximum(light, scene) - scene)

@@ -1,9 +1,9 @@
 """Drops on the glass: water caps that bend the scene, out of focus, some of them sliding.
 
-The water on the glass is one height map. A spherical cap of height ``h(p)`` bends the ray through
-``p`` towards the cap's thick side by an angle proportional to ``∇h`` (Snell, thin cap), so the pixel
-shows the scene at ``p − k·∇h``: inside a round drop that is the scene upside down and small. One map
-serves every shape, merged drops and tails included, and moves only when drops do.
+The water on the glass is one height map ``h``. It bends the ray through ``p`` towards its thick side
+by an angle proportional to ``∇h`` (Snell, thin cap), so the pixel shows the scene at ``p + k·∇h``:
+inside a round drop that is the scene upside down and small. One map serves every shape, merged drops
+and tails included, and changes only when drops move.
 """
 
 from dataclasses import dataclass
@@ -24,8 +24,8 @@ class DropParams:
         coverage: Share of the glass under water, 0..1.
         radius: Median radius of a drop in pixels.
         spread: Standard deviation of the logarithm of the radius.
-        refraction: How strongly a drop bends: 1 is where it begins to show the scene upside down,
-            real drops are at 3 to 12 (a wide view, inverted and small).
+        refraction: How strongly a drop bends: beyond 1 it shows the scene upside down, and real
+            drops are at 3 to 12 (a wide view, inverted and small).
         defocus: Blur of the drops in pixels (standard deviation): the camera is focused on the road.
         rim: Darkness of the rim, 0..1.
         highlight: Brightness of the sky's reflection in the drop, 0..1.
@@ -103,9 +103,7 @@ class Drops:
             )
         if speed > 0:  # a tail of shrinking caps above a sliding drop
             for i in range(1, 5):
-                caps.append(
-                    [x, y - 0.8 * i * radius, radius * (0.75 - 0.13 * i), 1.0, speed, flat]
-                )
+                caps.append([x, y - 0.8 * i * radius, radius * (0.75 - 0.13 * i), 1.0, speed, flat])
         return caps
 
     def _paint(self, height_map: Float, caps: list[list[float]] | Float) -> Float:
@@ -128,7 +126,7 @@ class Drops:
         smooth = cv2.GaussianBlur(height_map, (0, 0), max(0.6, 0.06 * p.radius))
         slope_x = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, ksize=3, scale=0.125)
         slope_y = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, ksize=3, scale=0.125)
-        # d(height)/dx of a cap is −2u at its rim: p + k·r/2·∇h lies (k − 1) radii across the centre.
+        # The slope of a cap is −2u, so p + k·r/2·∇h lies (k − 1) radii across its centre.
         bend = 0.5 * p.refraction * p.radius
         map_x = self._grid_x + bend * slope_x
         map_y = self._grid_y + bend * slope_y

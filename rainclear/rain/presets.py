@@ -1,6 +1,6 @@
 """Named kinds of rain, and the wide random mixture that networks are trained on.
 
-Lengths are in pixels of a picture 720 lines high; :func:`preset` scales them to the picture at hand.
+Lengths are in pixels of a picture 720 lines high; :func:`preset` scales them to the one at hand.
 """
 
 from dataclasses import replace

@@ -59,7 +59,8 @@ class Derainer:
 
     def _init(self, network: nn.Module, descriptor: Network) -> None:
         self._network = network.to(
-            self._device, memory_format=torch.channels_last  # type: ignore[call-overload]
+            self._device,
+            memory_format=torch.channels_last,  # type: ignore[call-overload]
         ).eval()
         self._descriptor = descriptor
         self._score = 0.0
@@ -67,7 +68,12 @@ class Derainer:
 
     @classmethod
     def from_network(
-        cls, network: nn.Module, descriptor: Network, *, device: str = "auto", precision: str = "auto"
+        cls,
+        network: nn.Module,
+        descriptor: Network,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
     ) -> "Derainer":
         """Wrap a network that is at hand, such as one being trained."""
         self = cls.__new__(cls)
@@ -133,9 +139,7 @@ class Derainer:
         height, width = rgb.shape[:2]
         x = self._to_input(rgb)
         self._reset_at_cut(x)
-        with torch.autocast(
-            self._device.type, self._dtype, enabled=self._dtype != torch.float32
-        ):
+        with torch.autocast(self._device.type, self._dtype, enabled=self._dtype != torch.float32):
             out: Derained = self._network(x, self._state)
         self._state = out.state
         self._score = _rain_score(out, height, width)

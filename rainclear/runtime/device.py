@@ -38,9 +38,7 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
-def resolve_precision(
-    name: str, device: torch.device, survives: tuple[str, ...]
-) -> torch.dtype:
+def resolve_precision(name: str, device: torch.device, survives: tuple[str, ...]) -> torch.dtype:
     """Number format for the convolutions: float32, or autocast to bfloat16 or float16.
 
     ``auto`` is fp32 on a CPU (exact, and eager CPU kernels gain nothing from less) and on a GPU the

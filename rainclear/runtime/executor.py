@@ -9,6 +9,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -120,10 +121,8 @@ class Executor:
         Raises:
             Exception: Whatever a stage raised.
         """
-        try:
+        with suppress(_Stopped):
             yield from self._results
-        except _Stopped:
-            pass
         if self._error is not None:
             raise self._error
 

@@ -84,7 +84,9 @@ def peak_rss_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
-def _derain_stage(derainer: Derainer, compare: bool) -> Callable[[Iterator[Frame]], Iterable[Frame]]:
+def _derain_stage(
+    derainer: Derainer, compare: bool
+) -> Callable[[Iterator[Frame]], Iterable[Frame]]:
     def stage(frames: Iterator[Frame]) -> Iterator[Frame]:
         for frame in frames:
             (derained,) = derainer.stream([frame])
@@ -199,7 +201,7 @@ def derain_picture(
     derained = derainer.process(frame.pixels)
     marks.append(time.perf_counter())
     if compare:
-        derained = np.concatenate([frame.pixels, derained], axis=1)  # type: ignore[assignment]
+        derained = np.concatenate([frame.pixels, derained], axis=1)
     write_image(output, derained, overwrite=overwrite)
     marks.append(time.perf_counter())
     steps = np.diff(marks).tolist()

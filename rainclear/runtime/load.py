@@ -59,5 +59,7 @@ def load_model(name: str) -> nn.Module:
         network.load_state_dict(weights)
     except (SafetensorError, RuntimeError) as error:
         line = str(error).splitlines()[0]
-        raise ModelError(f"the weights in {path} do not fit {folder.spec.name!r}: {line}") from error
+        raise ModelError(
+            f"the weights in {path} do not fit {folder.spec.name!r}: {line}"
+        ) from error
     return network.eval()

@@ -21,9 +21,9 @@ class Task:
 def plan(inputs: Sequence[Path], output: Path, *, overwrite: bool = False) -> list[Task]:
     """Pair every input file with its output.
 
-    One file and an output that is not a folder: the output is the file's name. Otherwise the output
-    is a folder, made if need be, and files keep their names; folders among the inputs are walked and
-    keep their shape.
+    One file and an output that is not a folder: the output is the file's name. Otherwise the
+    output is a folder, made if need be, and files keep their names; folders among the inputs are
+    walked and keep their shape.
 
     Args:
         inputs: Videos, pictures and folders.

@@ -9,8 +9,11 @@ from rainclear.nn.output import Branch, Derained
 __all__ = ["attention_loss", "derained_losses", "image_loss", "total"]
 
 _SOFT = 0.03
-"""Where the Charbonnier loss turns from a square into a line. Rain is sparse: a sharper corner makes
-"change nothing" a minimum (the median of the error is zero) that training does not leave."""
+"""Where the Charbonnier loss turns from a square into a line.
+
+Rain is sparse, so the median of the error is zero: a sharper corner makes "change nothing" a
+minimum that training does not leave.
+"""
 
 
 def image_loss(kind: str, output: Tensor, truth: Tensor) -> Tensor:
@@ -33,9 +36,9 @@ def derained_losses(
 ) -> dict[str, Tensor]:
     """Every term of one frame by name, already weighted; their sum is the loss.
 
-    ``final`` is the last stage's picture and ``stage<i>`` the earlier ones (Eq. 15). ``streak_*`` and
-    ``drop_*`` are L_att, L_heavy and L_light of Eqs. 10, 12 and 13. A branch that several stages share
-    counts once.
+    ``final`` is the last stage's picture and ``stage<i>`` the earlier ones (Eq. 15). ``streak_*``
+    and ``drop_*`` are L_att, L_heavy and L_light of Eqs. 10, 12 and 13. A branch that several
+    stages share counts once.
 
     Args:
         out: The network's answer.
@@ -51,7 +54,10 @@ def derained_losses(
         terms[f"stage{i}"] = recipe.stages * image_loss(recipe.image, stage.image, truth)
     seen: set[int] = set()
     for i, stage in enumerate(out.stages):
-        for name, branch, mask in (("streak", stage.streaks, streaks), ("drop", stage.drops, drops)):
+        for name, branch, mask in (
+            ("streak", stage.streaks, streaks),
+            ("drop", stage.drops, drops),
+        ):
             if branch is None or id(branch) in seen:
                 continue
             seen.add(id(branch))

@@ -66,7 +66,7 @@ class Trainer:
         validation: Validation,
         folder: Path,
     ) -> None:
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = network.to(memory_format=torch.channels_last)
         self.recipe, self.clips, self.validation, self.folder = recipe, clips, validation, folder
         self.optimizer = torch.optim.Adam(network.parameters(), lr=recipe.optim.lr)
         self.average = copy.deepcopy(network).eval()
@@ -124,7 +124,9 @@ class Trainer:
             state: tuple[Tensor, ...] | None = None
             for i in range(chunks):
                 frames = slice(i * data.backprop, (i + 1) * data.backprop)
-                losses, state = self._train_chunk({k: v[:, frames] for k, v in batch.items()}, state)
+                losses, state = self._train_chunk(
+                    {k: v[:, frames] for k, v in batch.items()}, state
+                )
                 self.step += 1
                 for name, value in losses.items():
                     means[name] = means.get(name, value) * 0.98 + value * 0.02
@@ -177,7 +179,7 @@ class Trainer:
                 f"{self.folder / 'nan-batch.ckpt'}: lower optim.lr or optim.clip_norm"
             )
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), recipe.optim.clip_norm)
         self.optimizer.step()
         self._update_average()
@@ -186,8 +188,9 @@ class Trainer:
     @torch.no_grad()
     def _update_average(self) -> None:
         decay = min(self.recipe.optim.ema, (1 + self.step) / (10 + self.step))
-        averages = list(self.average.parameters())
-        torch._foreach_lerp_(averages, list(self.network.parameters()), 1 - decay)
+        averages: list[Tensor] = list(self.average.parameters())
+        current: list[Tensor] = list(self.network.parameters())
+        torch._foreach_lerp_(averages, current, 1 - decay)
 
     def _validate(self) -> dict[str, float]:
         scores = self.validation(self.average)

@@ -127,9 +127,9 @@ def output_color(
         color = replace(color, matrix=guessed_matrix(info.height))
     if limited_name(source.pixel_format) != source.pixel_format:
         color = replace(color, range=FULL)
-    if codec == "mpeg4" and color.range == FULL:
-        # Its bitstream has no word for full range, so decoders would stretch the contrast.
-        color = replace(color, range=LIMITED)
+    if codec == "mpeg4":
+        # Its bitstream names neither, so the pixels must be what players assume.
+        color = replace(color, matrix=guessed_matrix(height), range=LIMITED)
     return color
 
 

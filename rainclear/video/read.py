@@ -144,7 +144,6 @@ class VideoReader:
                 frames = stream.decode(packet)
             except av.FFmpegError:
                 # Damage met while flushing is counted below.
-                owed -= packet is not None
                 tally.corrupt_packets += packet is not None
                 frames = []
             else:

@@ -29,6 +29,7 @@ from rainclear.video.partial import PartialFile, output_errors
 from rainclear.video.probe import VideoInfo
 from rainclear.video.read import VideoReader
 from rainclear.video.source import url_of
+from rainclear.video.stamps import Stamps
 from rainclear.video.streams import MOV_FAMILY, StreamCopier
 
 __all__ = ["VideoWriter"]
@@ -105,14 +106,13 @@ class VideoWriter:
         self.path = Path(path)
         self.frames = 0
         self._info = info
-        self._notes: list[str] = []
         self._size = (width or info.width, height or info.height)
         self._rate = info.rate or DEFAULT_RATE
         self._time_base = info.time_base
-        self._nominal = max(1, round(1 / self._rate / info.time_base))
-        self._last: int | None = None
-        self._shift = 0
-        self._stamps: dict[int, tuple[int, int]] = {}
+        self._stamps = Stamps(time_base=info.time_base, rate=self._rate)
+        self._first = self._end = 0
+        self._start: int | None = None
+        self._encoding: dict[int, tuple[int, int]] = {}
         self._copier: StreamCopier | None = None
         self._container: av.container.OutputContainer | None = None
         self._done = False
@@ -131,7 +131,7 @@ class VideoWriter:
     @property
     def notes(self) -> list[str]:
         """One line for each thing that could not be kept."""
-        return self._notes + (self._copier.notes if self._copier else [])
+        return self._stamps.notes + (self._copier.notes if self._copier else [])
 
     def write(self, frame: Frame) -> None:
         """Encode one frame; frames come in order of time.
@@ -142,12 +142,15 @@ class VideoWriter:
         Raises:
             OutputError: The frame has another size or kind, or the disk is full.
         """
-        pts, duration = self._stamp(frame)
+        pts, duration = self._stamps.of(frame)
+        if self._copier:
+            self._copier.shift = self._stamps.shift
         with output_errors(self.path, f"frame {frame.index} cannot be written"):
             pixels = np.asarray(frame.pixels)
             encoded = self._convert(np.rot90(pixels, self._turns) if self._turns else pixels)
+            self._first = pts if not self.frames else self._first
             number = self.frames if self._by_number else pts
-            self._stamps[number] = (pts, duration)
+            self._encoding[number] = (pts, duration)
             encoded.pts = number
             encoded.time_base = self._stream.codec_context.time_base
             self._mux(self._stream.encode(encoded))
@@ -165,7 +168,7 @@ class VideoWriter:
             if not self.frames:
                 raise OutputError(f"{self.path}: no frame was written, so there is no video")
             with output_errors(self.path):
-                self._mux(self._stream.encode(None))
+                self._mux(self._stream.encode(None), last=True)
                 if self._copier:
                     self._copier.copy_until(None)
                 if self._container:
@@ -248,7 +251,8 @@ class VideoWriter:
         )
         if keep_streams:
             self._copier = StreamCopier(info.path, self._container, self._stream)
-        if name in MOV_FAMILY:
+        self._in_mov = name in MOV_FAMILY
+        if self._in_mov:
             self._container.container_options["movie_timescale"] = str(self._movie_timescale())
         self._container.start_encoding()
 
@@ -260,38 +264,23 @@ class VideoWriter:
             scale = common if common <= _MAX_TIMESCALE else scale
         return scale
 
-    def _stamp(self, frame: Frame) -> tuple[int, int]:
-        """Pts and duration of a frame in units of the output."""
-        factor = frame.time_base / self._time_base
-        duration = round(frame.duration * factor) if frame.duration else self._nominal
-        if frame.pts is not None:
-            pts = round(frame.pts * factor)
-            if self._last is None and pts < 0:
-                self._shift = -pts
-                seconds = float(-pts * self._time_base)
-                self._notes.append(f"the video began before time zero; all is {seconds:g} s later")
-                if self._copier:
-                    self._copier.shift = -pts * self._time_base
-            pts += self._shift
-        else:
-            pts = 0 if self._last is None else self._last + self._nominal
-        if self._last is not None and pts <= self._last:
-            pts = self._last + 1
-            note = "some time stamps did not increase and were moved by the least step"
-            if note not in self._notes:
-                self._notes.append(note)
-        self._last = pts
-        return pts, duration
-
-    def _mux(self, packets: "list[Packet[VideoStream]]") -> None:
+    def _mux(self, packets: "list[Packet[VideoStream]]", *, last: bool = False) -> None:
         assert self._container is not None
         for packet in packets:
-            if packet.pts is not None and packet.pts in self._stamps:
-                pts, duration = self._stamps.pop(packet.pts)
+            if packet.pts is not None and packet.pts in self._encoding:
+                pts, duration = self._encoding.pop(packet.pts)
                 if self._by_number:
                     # The encoder that needs this reorders nothing, so dts is pts.
                     packet.time_base, packet.pts, packet.dts = self._time_base, pts, pts
                 packet.duration = duration
+                self._end = max(self._end, pts + duration)
+            if packet.dts is not None:
+                self._start = packet.dts if self._start is None else self._start
+                if last and packet is packets[-1] and self._in_mov:
+                    # MP4 adds up durations in order of decoding, where the frame that is shown
+                    # last is not the last one; without this a long one would be cut short.
+                    missing = self._end - self._first - (packet.dts - self._start)
+                    packet.duration = max(packet.duration or 0, missing)
             stamp = packet.dts if packet.dts is not None else packet.pts
             if self._copier and stamp is not None:
                 self._copier.copy_until(stamp * packet.time_base - self._copier.shift)

@@ -1,0 +1,57 @@
+"""The ``rainclear`` command: its sub-commands, and how errors are shown."""
+
+import sys
+
+import typer
+
+from rainclear import __version__
+from rainclear.cli import demo, derain, models, train
+from rainclear.cli.view import errors
+from rainclear.errors import RainclearError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("derain")(derain.derain)
+app.command("models")(models.models)
+app.command("demo")(demo.demo)
+app.command("train")(train.train)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
+    ),
+) -> None:
+    """Take the rain out of driving video before a detector sees it."""
+
+
+def main() -> None:
+    """Entry point: an error of rainclear is one line on stderr and a non-zero exit status."""
+    try:
+        app()
+    except RainclearError as error:
+        errors.print(f"[bold red]error:[/] {_escaped(error)}", soft_wrap=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        errors.print("[bold red]interrupted:[/] nothing was left half-written", soft_wrap=True)
+        sys.exit(130)
+
+
+def _escaped(error: Exception) -> str:
+    from rich.markup import escape
+
+    return escape(str(error))

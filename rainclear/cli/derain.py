@@ -1,0 +1,127 @@
+"""``rainclear derain``."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rainclear.cli.view import console, errors, frame_progress
+
+__all__ = ["derain"]
+
+
+def derain(
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="INPUT...", help="Videos, pictures or folders of them.")
+    ],
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", help="File to write; a folder for several inputs."),
+    ],
+    model: Annotated[
+        str, typer.Option(help="Model by name (see [bold]rainclear models[/]) or folder.")
+    ] = "d-daiam-rt",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Write rainy | derained side by side.")
+    ] = False,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE.json", help="Write figures of the run as JSON.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files that exist.")
+    ] = False,
+    codec: Annotated[str, typer.Option(help="Video encoder, by FFmpeg's name.")] = "libx264",
+    crf: Annotated[
+        float | None, typer.Option(help="Quality in the codec's scale; lower is better.")
+    ] = 18,
+    preset: Annotated[
+        str | None, typer.Option(help="Encoder speed in the codec's words.")
+    ] = "veryfast",
+) -> None:
+    """Take the rain out of videos and pictures.
+
+    Frames keep their time stamps; sound, subtitles, rotation and colours are kept. A file appears
+    under its name only when it is complete.
+    """
+    from rainclear.runtime.batch import derain_batch
+    from rainclear.runtime.derainer import Derainer
+    from rainclear.runtime.jobs import EncodeOptions, JobReport, OnFrame
+    from rainclear.runtime.plan import Task, plan
+
+    tasks = plan(inputs, out, overwrite=overwrite)
+    derainer = Derainer(model, device=device, precision=precision)
+    into_folder = len(tasks) > 1 or out != tasks[0].output
+    with frame_progress() as progress:
+
+        def on_start(task: Task) -> OnFrame:
+            bar = progress.add_task(task.source.name, total=None, score=0.0)
+
+            def on_frame(done: int, total: int | None, score: float) -> None:
+                progress.update(
+                    bar, completed=done, total=max(done, total) if total else None, score=score
+                )
+
+            return on_frame
+
+        def on_done(task: Task, result: JobReport | Exception) -> None:
+            if isinstance(result, JobReport):
+                bar = progress.tasks[-1]
+                progress.update(bar.id, completed=result.frames, total=result.frames)
+                for note in result.notes:
+                    errors.print(f"[yellow]note:[/] {task.source}: {note}", soft_wrap=True)
+            elif len(tasks) > 1:
+                errors.print(f"[bold red]error:[/] {result}", soft_wrap=True)
+
+        batch = derain_batch(
+            tasks,
+            derainer,
+            compare=compare,
+            encode=EncodeOptions(codec=codec, crf=crf, preset=preset),
+            overwrite=overwrite,
+            make_folders=into_folder,
+            on_start=on_start,
+            on_done=on_done,
+        )
+    if report is not None:
+        _write_report(report, batch)
+    for done in batch.done:
+        console.print(
+            f"{done.output}: {done.frames} frames, {done.fps:.1f} fps, "
+            f"rain score {done.rain_score_mean:.2f}",
+            soft_wrap=True,
+        )
+    if batch.failed and len(tasks) == 1:
+        raise batch.failed[0][1]
+    if batch.failed:
+        errors.print(f"{len(batch.failed)} of {len(tasks)} files failed", soft_wrap=True)
+        raise typer.Exit(1)
+
+
+def _write_report(path: Path, batch: Any) -> None:
+    from rainclear.errors import OutputError
+
+    files = [done.as_dict() for done in batch.done]
+    data = files[0] if len(files) == 1 and not batch.failed else _summary(files, batch)
+    try:
+        path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{path}: the report cannot be written: {error.strerror}") from error
+
+
+def _summary(files: list[dict[str, Any]], batch: Any) -> dict[str, Any]:
+    frames = sum(f["frames"] for f in files)
+    seconds = sum(f["seconds"] for f in files)
+    stages = {s: sum(f["stage_seconds"][s] for f in files) for s in ("decode", "model", "encode")}
+    return {
+        "frames": frames,
+        "seconds": seconds,
+        "fps": frames / seconds if seconds else 0.0,
+        "stage_seconds": stages,
+        "rain_score_mean": sum(f["rain_score_mean"] * f["frames"] for f in files) / max(1, frames),
+        "peak_rss_mb": max((f["peak_rss_mb"] for f in files), default=0.0),
+        "files": files,
+        "failed": [{"input": str(task.source), "error": str(e)} for task, e in batch.failed],
+    }

@@ -1,0 +1,79 @@
+"""Several files one after the other: one that fails does not stop the rest."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from rainclear.errors import OutputError, RainclearError
+from rainclear.runtime.derainer import Derainer
+from rainclear.runtime.jobs import EncodeOptions, JobReport, OnFrame, derain_file
+from rainclear.runtime.plan import Task
+
+__all__ = ["BatchReport", "derain_batch"]
+
+
+@dataclass(kw_only=True, slots=True)
+class BatchReport:
+    """What became of every file.
+
+    Attributes:
+        done: Reports of the files that were written.
+        failed: Files that could not be derained, with the reason.
+    """
+
+    done: list[JobReport] = field(default_factory=list)
+    failed: list[tuple[Task, RainclearError]] = field(default_factory=list)
+
+
+def derain_batch(
+    tasks: Sequence[Task],
+    derainer: Derainer,
+    *,
+    compare: bool = False,
+    encode: EncodeOptions = EncodeOptions(),
+    overwrite: bool = False,
+    make_folders: bool = False,
+    on_start: Callable[[Task], OnFrame] | None = None,
+    on_done: Callable[[Task, JobReport | RainclearError], None] | None = None,
+) -> BatchReport:
+    """Derain all files, in order, with one network.
+
+    Args:
+        tasks: Files and where they go.
+        derainer: Used for one after the other; its state is reset for each.
+        compare: Write rainy | derained side by side.
+        encode: Codec, quality and speed of videos.
+        overwrite: Whether existing outputs may be replaced.
+        make_folders: Make the folders of the outputs.
+        on_start: Called before a file; returns what is called after each of its frames.
+        on_done: Called after a file with its report or its error.
+    """
+    batch = BatchReport()
+    for task in tasks:
+        on_frame = on_start(task) if on_start else None
+        result: JobReport | RainclearError
+        try:
+            if make_folders:
+                _make_folder(task)
+            result = derain_file(
+                task.source,
+                task.output,
+                derainer=derainer,
+                compare=compare,
+                encode=encode,
+                overwrite=overwrite,
+                on_frame=on_frame,
+            )
+            batch.done.append(result)
+        except RainclearError as error:
+            result = error
+            batch.failed.append((task, error))
+        if on_done:
+            on_done(task, result)
+    return batch
+
+
+def _make_folder(task: Task) -> None:
+    try:
+        task.output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{task.output.parent}: cannot be made: {error.strerror}") from error
