@@ -76,12 +76,28 @@ class DataRecipe(Settings):
 
 
 class LossRecipe(Settings):
-    """Weights of the loss terms; see :mod:`rainclear.training.losses` for the equations."""
+    """Weights of the loss terms; see :mod:`rainclear.training.losses` for the equations.
+
+    Attributes:
+        image: Distance of two pictures.
+        mse_steps: The first steps take ten times the squared error instead. Rain is sparse, so the
+            median error of "change nothing" is zero, and training that begins with an absolute
+            error does not get away from there.
+        final: Weight of the last stage's picture.
+        stages: Weight of the earlier stages' pictures.
+        attention: α of Eq. 10.
+        attention_balance: Extra weight of a pixel of full rain in L_att, 0 in the paper. Where few
+            pixels are wet, the plain mean is least for a map that is zero everywhere.
+        heavy: β₁ of Eq. 10.
+        light: β₂ of Eq. 10.
+    """
 
     image: Literal["charbonnier", "mse", "l1"] = "mse"
+    mse_steps: int = Field(0, ge=0)
     final: float = 1.0
     stages: float = 1.0
     attention: float = 0.8
+    attention_balance: float = Field(0.0, ge=0)
     heavy: float = 1.0
     light: float = 0.3
 

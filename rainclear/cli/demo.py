@@ -44,9 +44,10 @@ def demo(
         overwrite=overwrite,
     )
     console.print(f"picture    {result.picture}", soft_wrap=True)
+    gain = result.psnr_derained - result.psnr_rainy
     console.print(
         f"PSNR       {result.psnr_rainy:.2f} dB rainy → "
-        f"[bold green]{result.psnr_derained:.2f} dB[/] derained ({result.psnr_derained - result.psnr_rainy:+.2f} dB)"
+        f"[bold green]{result.psnr_derained:.2f} dB[/] derained ({gain:+.2f} dB)"
     )
     console.print(f"speed      {result.fps:.1f} frames a second at {result.width}×{result.height}")
     for path in result.files:

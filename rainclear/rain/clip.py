@@ -91,10 +91,12 @@ class RainClip:
             return scene
         alpha = self._streaks.render()[..., None]
         if self.params.additive:
-            return np.asarray(np.minimum(scene + alpha * self._light, 1.0), np.float32)
-        # A falling drop gathers light from half the sky: brighter than what is behind it, mostly.
-        light = 0.8 * self._light + 0.2 * scene
-        return scene + alpha * (np.maximum(light, scene) - scene)
+            rainy = np.minimum(scene + alpha * self._light, 1.0)
+        else:
+            # A falling drop gathers light from half the sky: mostly brighter than what it hides.
+            light = np.maximum(0.8 * self._light + 0.2 * scene, scene)
+            rainy = scene + alpha * (light - scene)
+        return np.asarray(rainy, np.float32)
 
     def __call__(self, clean: Float) -> RainyFrame:
         """Rain on the next frame, H×W×3 float32 in [0, 1]."""

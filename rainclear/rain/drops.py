@@ -1,9 +1,9 @@
 """Drops on the glass: water caps that bend the scene, out of focus, some of them sliding.
 
-The water on the glass is one height map ``h``. It bends the ray through ``p`` towards its thick side
-by an angle proportional to ``∇h`` (Snell, thin cap), so the pixel shows the scene at ``p + k·∇h``:
-inside a round drop that is the scene upside down and small. One map serves every shape, merged drops
-and tails included, and changes only when drops move.
+The water on the glass is one height map ``h``. It bends the ray through ``p`` towards its thick
+side by an angle proportional to ``∇h`` (Snell, thin cap), so the pixel shows the scene at
+``p + k·∇h``: inside a round drop that is the scene upside down and small. One map serves every
+shape, merged drops and tails included, and changes only when drops move.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class DropParams:
         spread: Standard deviation of the logarithm of the radius.
         refraction: How strongly a drop bends: beyond 1 it shows the scene upside down, and real
             drops are at 3 to 12 (a wide view, inverted and small).
-        defocus: Blur of the drops in pixels (standard deviation): the camera is focused on the road.
+        defocus: Blur of the drops in pixels (standard deviation): the focus is on the road.
         rim: Darkness of the rim, 0..1.
         highlight: Brightness of the sky's reflection in the drop, 0..1.
         sliding: Share of the drops that slide down.

@@ -8,31 +8,41 @@ from rainclear.nn.output import Branch, Derained
 
 __all__ = ["attention_loss", "derained_losses", "image_loss", "total"]
 
-_SOFT = 0.03
-"""Where the Charbonnier loss turns from a square into a line.
-
-Rain is sparse, so the median of the error is zero: a sharper corner makes "change nothing" a
-minimum that training does not leave.
-"""
+_SOFT = 0.01
+"""Where the Charbonnier loss turns from a square into a line."""
+_MSE_SCALE = 10.0
+"""A squared error is about a tenth of an absolute one in rainy pictures."""
 
 
 def image_loss(kind: str, output: Tensor, truth: Tensor) -> Tensor:
-    """Distance of two pictures N×3×H×W: ``mse`` (Eq. 6 to 9), ``l1`` or ``charbonnier``."""
+    """Distance of two pictures N×3×H×W.
+
+    ``mse`` (Eq. 6 to 9), ``l1``, ``charbonnier``, or ``start``: ten times the squared error.
+    """
     difference = output - truth
     if kind == "mse":
         return difference.square().mean()
+    if kind == "start":
+        return _MSE_SCALE * difference.square().mean()
     if kind == "l1":
         return difference.abs().mean()
     return ((difference.square() + _SOFT**2).sqrt() - _SOFT).mean()
 
 
-def attention_loss(branch: Branch, mask: Tensor) -> Tensor:
-    """L_att, Eq. 5: mean |M − S⁺| with the soft mask M, N×1×H×W."""
-    return (branch.attention - mask).abs().mean()
+def attention_loss(branch: Branch, mask: Tensor, *, balance: float = 0.0) -> Tensor:
+    """L_att, Eq. 5: mean |M − S⁺| with the soft mask M, N×1×H×W; wet pixels count 1 + balance·M."""
+    distance = (branch.attention - mask).abs()
+    return (distance * (1.0 + balance * mask)).mean() if balance else distance.mean()
 
 
 def derained_losses(
-    out: Derained, truth: Tensor, streaks: Tensor, drops: Tensor, recipe: LossRecipe
+    out: Derained,
+    truth: Tensor,
+    streaks: Tensor,
+    drops: Tensor,
+    recipe: LossRecipe,
+    *,
+    step: int | None = None,
 ) -> dict[str, Tensor]:
     """Every term of one frame by name, already weighted; their sum is the loss.
 
@@ -46,12 +56,14 @@ def derained_losses(
         streaks: Soft mask of the streaks, N×1×H×W in [0, 1].
         drops: Soft mask of the drops, likewise.
         recipe: Weights.
+        step: Number of the training step, for ``recipe.mse_steps``.
     """
     terms: dict[str, Tensor] = {}
+    kind = "start" if step is not None and step < recipe.mse_steps else recipe.image
     *earlier, last = out.stages
-    terms["final"] = recipe.final * image_loss(recipe.image, last.image, truth)
+    terms["final"] = recipe.final * image_loss(kind, last.image, truth)
     for i, stage in enumerate(earlier):
-        terms[f"stage{i}"] = recipe.stages * image_loss(recipe.image, stage.image, truth)
+        terms[f"stage{i}"] = recipe.stages * image_loss(kind, stage.image, truth)
     seen: set[int] = set()
     for i, stage in enumerate(out.stages):
         for name, branch, mask in (
@@ -62,7 +74,8 @@ def derained_losses(
                 continue
             seen.add(id(branch))
             suffix = str(i) if i else ""
-            terms[f"{name}_att{suffix}"] = recipe.attention * attention_loss(branch, mask)
+            attention = attention_loss(branch, mask, balance=recipe.attention_balance)
+            terms[f"{name}_att{suffix}"] = recipe.attention * attention
             pictures = (
                 ("heavy", branch.heavy, recipe.heavy),
                 ("light", branch.light, recipe.light),
@@ -70,7 +83,7 @@ def derained_losses(
             )
             for part, picture, weight in pictures:
                 if picture is not None:
-                    loss = weight * image_loss(recipe.image, picture, truth)
+                    loss = weight * image_loss(kind, picture, truth)
                     terms[f"{name}_{part}{suffix}"] = loss
     return terms
 
