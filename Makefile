@@ -26,7 +26,7 @@ lint: $(STAMP)  ## style, types and import direction
 	$(BIN)/lint-imports
 
 bench: $(STAMP)  ## frames a second of the shipped models on this machine
-	$(BIN)/python -m tests.bench
+	$(BIN)/python tests/bench/derain_video.py
 
 clean:
 	rm -rf .venv build dist demo *.egg-info

@@ -62,8 +62,8 @@ class DataRecipe(Settings):
         workers: Processes that make clips.
     """
 
-    include: tuple[str, ...]
-    validation: tuple[str, ...]
+    include: tuple[str, ...] = Field(min_length=1)
+    validation: tuple[str, ...] = Field(min_length=1)
     frames: int = Field(8, ge=1)
     backprop: int = Field(4, ge=1)
     crop: int = Field(128, ge=32, multiple_of=8)
@@ -80,9 +80,6 @@ class LossRecipe(Settings):
 
     Attributes:
         image: Distance of two pictures.
-        mse_steps: The first steps take ten times the squared error instead. Rain is sparse, so the
-            median error of "change nothing" is zero, and training that begins with an absolute
-            error does not get away from there.
         final: Weight of the last stage's picture.
         stages: Weight of the earlier stages' pictures.
         attention: α of Eq. 10.
@@ -90,16 +87,19 @@ class LossRecipe(Settings):
             pixels are wet, the plain mean is least for a map that is zero everywhere.
         heavy: β₁ of Eq. 10.
         light: β₂ of Eq. 10.
+        keep: Weight of the absolute error where there is no rain, 0 in the paper. The squared error
+            alone takes small changes of dry pixels for nothing; an absolute error everywhere, on
+            the other hand, trains towards "change nothing", the median of sparse rain.
     """
 
     image: Literal["charbonnier", "mse", "l1"] = "mse"
-    mse_steps: int = Field(0, ge=0)
     final: float = 1.0
     stages: float = 1.0
     attention: float = 0.8
     attention_balance: float = Field(0.0, ge=0)
     heavy: float = 1.0
     light: float = 0.3
+    keep: float = Field(0.0, ge=0)
 
 
 class OptimRecipe(Settings):
@@ -148,7 +148,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror or error}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(data, dict):
         raise ConfigError(f"{path} must hold a mapping of settings, not {type(data).__name__}")
@@ -189,7 +189,8 @@ def with_overrides(data: dict[str, Any], assignments: list[str]) -> dict[str, An
     """Settings with ``a.b=value`` assignments applied; values are read as YAML.
 
     Raises:
-        ConfigError: An assignment has no ``=`` or goes through something that is not a mapping.
+        ConfigError: An assignment has no ``=``, goes through something that is not a mapping, or its
+            value is not YAML.
     """
     result = copy.deepcopy(data)
     for assignment in assignments:
@@ -202,5 +203,8 @@ def with_overrides(data: dict[str, Any], assignments: list[str]) -> dict[str, An
             node = node.setdefault(key, {})
             if not isinstance(node, dict):
                 raise ConfigError(f"--set {assignment!r}: {key!r} holds a value, not settings")
-        node[last] = yaml.safe_load(value)
+        try:
+            node[last] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--set {assignment!r}: {value!r} is not valid YAML") from error
     return result

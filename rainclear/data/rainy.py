@@ -1,5 +1,6 @@
 """Training samples: clean clips with generated rain, made as they are read."""
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -94,10 +95,14 @@ class RainyClips(IterableDataset[dict[str, Tensor]]):
         return rain_on(clip, params, seed=int(rng.integers(2**31)), margin=recipe.margin)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Yield samples for ever; worker ``k`` of ``n`` makes every n-th."""
+        """Yield samples for ever; worker ``k`` of ``n`` makes every n-th batch.
+
+        The loader takes batches from the workers in turn, so it gives the same ones however many
+        there are, and a run that goes on sees those that were left.
+        """
         worker = get_worker_info()
-        first, step = (worker.id, worker.num_workers) if worker else (0, 1)
-        index = self.start + first
-        while True:
-            yield self.sample(index)
-            index += step
+        number, workers = (worker.id, worker.num_workers) if worker else (0, 1)
+        batch = self.recipe.batch
+        for first in itertools.count(self.start + number * batch, workers * batch):
+            for index in range(first, first + batch):
+                yield self.sample(index)

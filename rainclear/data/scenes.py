@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -30,7 +31,7 @@ class Scene:
 
 
 def load_scenes(root: Path, patterns: Iterable[str], *, max_frames: int) -> list[Scene]:
-    """Read the videos and pictures below ``root`` that match any of the glob patterns.
+    """Read the videos and pictures below ``root`` that match any of the glob patterns, each once.
 
     Args:
         root: Data folder.
@@ -38,27 +39,27 @@ def load_scenes(root: Path, patterns: Iterable[str], *, max_frames: int) -> list
         max_frames: Frames kept of each video, from the start.
 
     Raises:
-        InputError: The folder is missing or a pattern matches nothing.
+        InputError: The folder is missing, a pattern is not relative to it or matches nothing, or a
+            file is neither a video nor a picture.
     """
     if not root.is_dir():
         raise InputError(f"no data folder {root}; give the folder with --data")
-    scenes = []
+    found: dict[Path, None] = {}
     for pattern in patterns:
+        if not pattern or Path(pattern).is_absolute():
+            raise InputError(f"{pattern!r} is not a pattern relative to the data folder {root}")
         files = sorted(path for path in root.glob(pattern) if path.is_file())
         if not files:
             raise InputError(f"nothing in {root} matches {pattern!r}")
-        for file in files:
-            if is_image(file):
-                frames = [read_image(file).eight_bit()]
-            else:
-                frames = []
-                with VideoReader(file) as reader:
-                    for frame in reader:
-                        frames.append(frame.eight_bit())
-                        if len(frames) == max_frames:
-                            break
-            scenes.append(Scene(name=file.name, frames=frames))
-    return scenes
+        found |= dict.fromkeys(files)
+    return [Scene(name=file.name, frames=_read(file, max_frames)) for file in found]
+
+
+def _read(file: Path, max_frames: int) -> list[Pixels]:
+    if is_image(file):
+        return [read_image(file).eight_bit()]
+    with VideoReader(file) as reader:
+        return [frame.eight_bit() for frame in islice(reader, max_frames)]
 
 
 def sample_clip(

@@ -6,6 +6,7 @@ import numpy.typing as npt
 __all__ = ["luma", "psnr", "psnr_y"]
 
 Picture = npt.NDArray[np.uint8]
+_Levels = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
 
 def psnr(picture: Picture, truth: Picture) -> float:
@@ -14,10 +15,13 @@ def psnr(picture: Picture, truth: Picture) -> float:
     Raises:
         ValueError: The shapes differ.
     """
-    if picture.shape != truth.shape:
-        raise ValueError(f"pictures differ in shape: {picture.shape} and {truth.shape}")
-    difference = picture.astype(np.float32) - truth.astype(np.float32)
-    error = float(np.mean(np.square(difference), dtype=np.float64))
+    return _decibels(picture.astype(np.float32), truth.astype(np.float32))
+
+
+def _decibels(levels: _Levels, truth: _Levels) -> float:
+    if levels.shape != truth.shape:
+        raise ValueError(f"pictures differ in shape: {levels.shape} and {truth.shape}")
+    error = float(np.mean(np.square(levels - truth), dtype=np.float64))
     return float("inf") if error == 0 else float(10 * np.log10(255.0**2 / error))
 
 
@@ -28,6 +32,9 @@ def luma(picture: Picture) -> npt.NDArray[np.float64]:
 
 
 def psnr_y(picture: Picture, truth: Picture) -> float:
-    """PSNR in dB of the luma of two RGB uint8 pictures: what most deraining papers quote."""
-    error = float(np.mean(np.square(luma(picture) - luma(truth))))
-    return float("inf") if error == 0 else float(10 * np.log10(255.0**2 / error))
+    """PSNR in dB of the luma of two RGB uint8 pictures: what most deraining papers quote.
+
+    Raises:
+        ValueError: The shapes differ.
+    """
+    return _decibels(luma(picture), luma(truth))

@@ -7,7 +7,8 @@ Dual intensity attention × two rain types × a differential-driven second stage
 * recursion over stages becomes recursion over frames: a gated hidden state and the previous output
   are carried in ``state``, and the second differential of Eq. 14 compares the first stage with the
   previous frame's output. Streaks move from frame to frame and drops stay, which is the cue;
-* the output is the input plus a gated full-resolution residual, so that what is not rain is copied.
+* the output is the input plus a full-resolution residual, so that what is not rain is copied. (A
+  sigmoid gate on the residual was tried: it closes early in training and does not open again.)
 """
 
 from typing import NamedTuple
@@ -34,6 +35,8 @@ class _ResBlock(nn.Module):
         super().__init__()
         self.first = RepConv2d(channels, channels)
         self.second = RepConv2d(channels, channels)
+        with torch.no_grad():  # near the identity at first, which trains more evenly
+            self.second.weight.mul_(0.2)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.second(_act(self.first(_act(x))))
@@ -124,19 +127,17 @@ class RealtimeDDAiAM(nn.Module):
         self.differential_previous = _FilterNet()
         self.refine_in = RepConv2d(_PICTURE, channels)
         self.refine = _ResBlock(channels)
-        self.refine_image = RepConv2d(channels, _PICTURE + _BLOCK * _BLOCK)
+        self.refine_image = RepConv2d(channels, _PICTURE)
         # Read in training only: the pictures of D_heavy and D_light of each rain type (Eq. 6, 7).
         self.branch_image = nn.ModuleList(nn.Conv2d(16, _PICTURE, 1) for _ in range(4))
         self._reset_heads()
 
     def _reset_heads(self) -> None:
-        """Start as the identity with open gates, so that an untrained network does no harm."""
+        """Start as the identity, so that an untrained network does no harm."""
         for head in (self.coarse_image, *self.branch_image):
             nn.init.normal_(head.weight, std=1e-3)
             nn.init.zeros_(head.bias)
         nn.init.normal_(self.refine_image.weight, std=1e-3)
-        # Open gates: closing them is the easy way out of a loss, and a closed gate learns no more.
-        nn.init.constant_(self.refine_image.bias[_PICTURE:], 2.0)
 
     def _encode(self, x: Tensor, previous: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         shallow = self.shallow(self.stem(torch.cat([x - 0.5, x - previous], 1)))
@@ -177,8 +178,9 @@ class RealtimeDDAiAM(nn.Module):
     def forward(self, x: Tensor, state: tuple[Tensor, ...] | None = None) -> Derained:
         """Derain one frame N×3×H×W (RGB, [0, 1]) given the state of the frame before it.
 
-        Returns the picture (not clamped), the state for the next frame, and both stages; heavy and
-        light pictures of the branches are built in training mode only.
+        Returns the picture (not clamped), the state for the next frame, and the last stage. The
+        first stage and the heavy and light pictures of the branches, which nothing but the losses
+        looks at, are built in training mode only.
         """
         previous_image, h = self.initial_state(x) if state is None else state
         blocks = F.pixel_unshuffle(x, _BLOCK)
@@ -192,14 +194,10 @@ class RealtimeDDAiAM(nn.Module):
         b = self.differential_previous(first - previous)
         fused = first * a + self.w * (blocks * b)  # Eq. 14
         refined = self.refine(attended.merged + self.refine_in(fused - 0.375))
-        head = self.refine_image(_act(refined))
-        residual = F.pixel_shuffle(head[:, :_PICTURE], _BLOCK)
-        gate = torch.sigmoid(F.pixel_shuffle(head[:, _PICTURE:], _BLOCK))
-        image = x + gate * residual
+        image = x + F.pixel_shuffle(self.refine_image(_act(refined)), _BLOCK)
 
         streaks, drops = self._branches(blocks, attended)
-        stages = (
-            Stage(F.pixel_shuffle(first, _BLOCK), streaks, drops),
-            Stage(image, streaks, drops),
-        )
-        return Derained(image=image, state=(image, h), stages=stages)
+        stages = [Stage(image, streaks, drops)]
+        if self.training:
+            stages.insert(0, Stage(F.pixel_shuffle(first, _BLOCK), streaks, drops))
+        return Derained(image=image, state=(image, h), stages=tuple(stages))

@@ -69,7 +69,7 @@ class Drops:
         self._caps = [cap for _ in range(count) for cap in self._new_drop()]
         moving = [cap for cap in self._caps if cap[4] > 0]
         still = [cap for cap in self._caps if cap[4] == 0]
-        self._moving = np.array(moving, np.float32).reshape(-1, 6)
+        self._moving = np.array(moving, np.float32).reshape(-1, 7)
         self._still_height = self._paint(np.zeros((height, width), np.float32), still)
         self._optics = self._bend(self._still_height) if not moving else None
 
@@ -79,7 +79,7 @@ class Drops:
         return len(self._caps)
 
     def _new_drop(self) -> list[list[float]]:
-        """One drop as 1 to 3 merged caps: [x, y, radius, aspect, speed, flatness]."""
+        """One drop as 1 to 3 merged caps: [x, y, radius, aspect, speed, flatness, drop's radius]."""
         p, rng = self.params, self.rng
         radius = float(p.radius * np.clip(rng.lognormal(0.0, p.spread), 0.25, 3.0))
         x = float(rng.uniform(-radius, self.width + radius))
@@ -88,7 +88,7 @@ class Drops:
         if rng.random() < p.sliding:
             speed = float(p.speed * rng.lognormal(0.0, 0.5))
         flat = float(rng.uniform(0.8, 1.2))
-        caps = [[x, y, radius, float(rng.uniform(0.75, 1.15)), speed, flat]]
+        caps = [[x, y, radius, float(rng.uniform(0.75, 1.15)), speed, flat, radius]]
         for _ in range(int(rng.choice(3, p=[0.5, 0.3, 0.2]))):
             angle, away = rng.uniform(0, 2 * np.pi), radius * rng.uniform(0.4, 0.9)
             caps.append(
@@ -99,16 +99,18 @@ class Drops:
                     1.0,
                     speed,
                     flat,
+                    radius,
                 ]
             )
         if speed > 0:  # a tail of shrinking caps above a sliding drop
             for i in range(1, 5):
-                caps.append([x, y - 0.8 * i * radius, radius * (0.75 - 0.13 * i), 1.0, speed, flat])
+                shrunk = radius * (0.75 - 0.13 * i)
+                caps.append([x, y - 0.8 * i * radius, shrunk, 1.0, speed, flat, radius])
         return caps
 
     def _paint(self, height_map: Float, caps: list[list[float]] | Float) -> Float:
         """Raise ``height_map`` to the caps' surfaces (maximum: touching drops merge)."""
-        for x, y, r, aspect, _, flat in caps:
+        for x, y, r, aspect, _, flat, _ in caps:
             rx, ry = r * aspect, r
             x0, x1 = max(0, int(x - rx)), min(self.width, int(x + rx) + 2)
             y0, y1 = max(0, int(y - ry)), min(self.height, int(y + ry) + 2)
@@ -144,8 +146,10 @@ class Drops:
     def _advance(self) -> None:
         stick_slip = self.rng.uniform(0.2, 1.8)
         self._moving[:, 1] += self._moving[:, 4] * stick_slip
-        below = self._moving[:, 1] > self.height + 2 * self._moving[:, 2]
-        self._moving[below, 1] -= self.height + 4 * self._moving[below, 2]
+        # All caps of a drop jump back equally far, so that it comes back in one piece.
+        reach = 2 * self._moving[:, 6]
+        below = self._moving[:, 1] > self.height + reach
+        self._moving[below, 1] -= self.height + 2 * reach[below]
 
     def render(self, scene: Float) -> tuple[Float, Float]:
         """Look at ``scene`` (H×W×3 in [0, 1]) through the wet glass; advances by one frame.

@@ -119,6 +119,8 @@ class Streaks:
         return cv2.GaussianBlur(soft, (0, 0), sigma) if sigma > 0.3 else soft
 
     def _noise(self, layer: StreakLayer, angle: float) -> Float:
+        if layer.density <= 0:
+            return np.zeros((self.height, self.width), np.float32)
         pad = int(layer.length / 2) + 1
         scale = max(1.0, layer.width)
         rows = int((self.height + 2 * pad) / scale) + 2

@@ -8,7 +8,7 @@ when the caller leaves early, every thread ends.
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
@@ -116,13 +116,18 @@ class Executor:
         return self
 
     def __iter__(self) -> Iterator[Any]:
-        """Yield the results in order.
+        """Yield the results in order; nothing more when repeated.
 
         Raises:
             Exception: Whatever a stage raised.
+            StageError: The threads do not run, as this is not inside a ``with`` block.
         """
+        if self._threads[0].ident is None:
+            raise StageError("an Executor works inside a with block: with Executor(...) as results")
         with suppress(_Stopped):
             yield from self._results
+            # A stage may end before its input does; those above it have nothing left to do.
+            self._stop.set()
         if self._error is not None:
             raise self._error
 
@@ -141,9 +146,18 @@ class Executor:
             raise StageError(f"{', '.join(stuck)} did not end within {_JOIN:.0f} seconds")
 
     def _work(self, name: str, stage: Stage, upstream: _Link | None, out: _Link) -> None:
-        iterator: Iterator[Any] | None = None
         try:
-            iterator = iter(stage(iter(upstream or ())))
+            self._drive(name, stage, upstream, out)
+        except _Stopped:
+            pass
+        except BaseException as error:  # handed to the caller, whatever it is
+            with self._lock:
+                self._error = self._error or error
+            self._stop.set()
+
+    def _drive(self, name: str, stage: Stage, upstream: _Link | None, out: _Link) -> None:
+        iterator = iter(stage(iter(upstream or ())))
+        try:
             while True:
                 started = time.perf_counter()
                 waited = upstream.waited if upstream else 0.0
@@ -153,13 +167,6 @@ class Executor:
                 out.put(item)
                 if isinstance(item, _End):
                     return
-        except _Stopped:
-            pass
-        except BaseException as error:  # handed to the caller, whatever it is
-            with self._lock:
-                self._error = self._error or error
-            self._stop.set()
         finally:
-            close = getattr(iterator, "close", None)
-            if close is not None and name != "source":
-                close()
+            if isinstance(iterator, Generator):
+                iterator.close()

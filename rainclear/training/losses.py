@@ -10,20 +10,15 @@ __all__ = ["attention_loss", "derained_losses", "image_loss", "total"]
 
 _SOFT = 0.01
 """Where the Charbonnier loss turns from a square into a line."""
-_MSE_SCALE = 10.0
-"""A squared error is about a tenth of an absolute one in rainy pictures."""
+_DRY = 1.5 / 255
+"""Pixels that rain changed by less count as dry."""
 
 
 def image_loss(kind: str, output: Tensor, truth: Tensor) -> Tensor:
-    """Distance of two pictures N×3×H×W.
-
-    ``mse`` (Eq. 6 to 9), ``l1``, ``charbonnier``, or ``start``: ten times the squared error.
-    """
+    """Distance of two pictures N×3×H×W: ``mse`` (Eq. 6 to 9), ``l1`` or ``charbonnier``."""
     difference = output - truth
     if kind == "mse":
         return difference.square().mean()
-    if kind == "start":
-        return _MSE_SCALE * difference.square().mean()
     if kind == "l1":
         return difference.abs().mean()
     return ((difference.square() + _SOFT**2).sqrt() - _SOFT).mean()
@@ -42,7 +37,7 @@ def derained_losses(
     drops: Tensor,
     recipe: LossRecipe,
     *,
-    step: int | None = None,
+    rainy: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Every term of one frame by name, already weighted; their sum is the loss.
 
@@ -56,14 +51,16 @@ def derained_losses(
         streaks: Soft mask of the streaks, N×1×H×W in [0, 1].
         drops: Soft mask of the drops, likewise.
         recipe: Weights.
-        step: Number of the training step, for ``recipe.mse_steps``.
+        rainy: The input, needed for the term ``keep``.
     """
     terms: dict[str, Tensor] = {}
-    kind = "start" if step is not None and step < recipe.mse_steps else recipe.image
     *earlier, last = out.stages
-    terms["final"] = recipe.final * image_loss(kind, last.image, truth)
+    terms["final"] = recipe.final * image_loss(recipe.image, last.image, truth)
+    if recipe.keep and rainy is not None:
+        dry = ((rainy - truth).abs().amax(1, keepdim=True) < _DRY).float()
+        terms["keep"] = recipe.keep * ((last.image - truth).abs() * dry).mean()
     for i, stage in enumerate(earlier):
-        terms[f"stage{i}"] = recipe.stages * image_loss(kind, stage.image, truth)
+        terms[f"stage{i}"] = recipe.stages * image_loss(recipe.image, stage.image, truth)
     seen: set[int] = set()
     for i, stage in enumerate(out.stages):
         for name, branch, mask in (
@@ -83,7 +80,7 @@ def derained_losses(
             )
             for part, picture, weight in pictures:
                 if picture is not None:
-                    loss = weight * image_loss(kind, picture, truth)
+                    loss = weight * image_loss(recipe.image, picture, truth)
                     terms[f"{name}_{part}{suffix}"] = loss
     return terms
 

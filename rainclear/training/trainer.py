@@ -168,7 +168,7 @@ class Trainer:
             with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
                 out: Derained = self.network(rainy, state)
             state = out.state
-            terms = derained_losses(out, clean, streaks, drops, recipe.losses, step=self.step)
+            terms = derained_losses(out, clean, streaks, drops, recipe.losses, rainy=rainy)
             loss = loss + total(terms) / length
             for name, value in terms.items():
                 sums[name] = sums.get(name, 0.0) + float(value.detach()) / length

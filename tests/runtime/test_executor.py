@@ -1,0 +1,395 @@
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass
+from itertools import count
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rainclear.errors import StageError
+from rainclear.runtime import executor as module
+from rainclear.runtime.executor import Executor
+
+
+def double(items):
+    for item in items:
+        yield 2 * item
+
+
+def keep(items):
+    yield from items
+
+
+def threads() -> list[str]:
+    return [t.name for t in threading.enumerate() if t.name.startswith("rainclear-")]
+
+
+def wait_until(condition, seconds: float = 5.0) -> bool:
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.005)
+    return condition()
+
+
+def test_results_keep_the_order():
+    with Executor(range(200), {"a": double, "b": keep}, depth=2) as results:
+        assert list(results) == [2 * n for n in range(200)]
+    assert threads() == []
+
+
+def test_without_stages_and_without_items():
+    with Executor(range(3), {}) as results:
+        assert list(results) == [0, 1, 2]
+    with Executor([], {"a": double}) as results:
+        assert list(results) == []
+
+
+def test_stages_may_drop_and_add_items():
+    def odd_twice(items):
+        for item in items:
+            if item % 2:
+                yield item
+                yield item
+
+    with Executor(range(6), {"a": odd_twice}) as results:
+        assert list(results) == [1, 1, 3, 3, 5, 5]
+
+
+def test_stages_run_at_the_same_time():
+    together = threading.Barrier(2, timeout=5)
+
+    def meet(but):
+        def stage(items):
+            for item in items:
+                if item != but:
+                    together.wait()
+                yield item
+
+        return stage
+
+    # The barrier opens only while "a" works on an item and "b" on the one before it.
+    with Executor(range(4), {"a": meet(but=0), "b": meet(but=3)}) as results:
+        assert list(results) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_source_does_not_run_ahead_of_a_slow_consumer(depth):
+    produced = 0
+
+    def source():
+        nonlocal produced
+        for n in count():
+            produced += 1
+            yield n
+
+    stages = {"a": keep, "b": keep}
+    # Each link holds `depth`; each worker holds one more, and the consumer one.
+    bound = (depth + 1) * (len(stages) + 1) + 1
+    with Executor(source(), stages, depth=depth) as results:
+        next(iter(results))
+        assert wait_until(lambda: produced >= bound)
+        time.sleep(0.15)
+        assert produced == bound
+
+
+def test_depth_must_be_positive():
+    with pytest.raises(ValueError, match="depth"):
+        Executor([], {}, depth=0)
+
+
+def test_error_of_the_source_reaches_the_caller_as_it_is():
+    error = OSError("camera unplugged")
+
+    def source():
+        yield 1
+        raise error
+
+    with (
+        pytest.raises(OSError) as caught,
+        Executor(source(), {"a": double}) as results,
+    ):
+        list(results)
+    assert caught.value is error
+    assert threads() == []
+
+
+@pytest.mark.parametrize("broken", ["a", "b"])
+@pytest.mark.parametrize("eager", [False, True])
+def test_error_of_a_stage_reaches_the_caller_as_it_is(broken, eager):
+    error = KeyError("weights")
+
+    def fail(items):
+        for item in items:
+            if item == 4:
+                raise error
+            yield item
+
+    def fail_at_once(items):
+        raise error
+
+    stages = {"a": keep, "b": keep} | {broken: fail_at_once if eager else fail}
+    started = time.monotonic()
+    with pytest.raises(KeyError) as caught, Executor(count(), stages) as results:
+        assert list(results)
+    assert caught.value is error
+    assert time.monotonic() - started < 3
+    assert threads() == []
+
+
+@pytest.mark.parametrize("error", [ValueError("full"), KeyboardInterrupt(), SystemExit(3)])
+def test_error_of_the_consumer_ends_all_threads(error):
+    started = time.monotonic()
+    with (
+        pytest.raises(type(error)) as caught,
+        Executor(count(), {"a": double, "b": keep}, depth=1) as results,
+    ):
+        for item in results:
+            if item == 6:
+                raise error
+    assert caught.value is error
+    assert time.monotonic() - started < 3
+    assert threads() == []
+
+
+def test_early_exit_ends_all_threads_and_closes_generators():
+    closed = Counter()
+
+    def source():
+        try:
+            yield from count()
+        finally:
+            closed["source"] += 1
+
+    def stage(items):
+        try:
+            yield from items
+        finally:
+            closed["stage"] += 1
+
+    kept = source()  # a reference from outside, so that the garbage collector does not help
+    with Executor(kept, {"a": stage, "b": stage}) as results:
+        for item in results:
+            if item == 3:
+                break
+    assert closed == {"source": 1, "stage": 2}
+    assert threads() == []
+
+
+def test_never_iterated():
+    with Executor(count(), {"a": double}):
+        pass
+    assert threads() == []
+
+
+def test_error_while_a_stage_cleans_up_is_not_lost_in_a_thread():
+    error = OSError("cannot flush")
+
+    def stage(items):
+        try:
+            yield from items
+        finally:
+            raise error
+
+    # An error that only the thread sees would fail the test (see filterwarnings).
+    with Executor(count(), {"a": stage}) as results:
+        next(iter(results))
+    with pytest.raises(OSError) as caught, Executor([1], {"a": stage}) as results:
+        list(results)
+    assert caught.value is error
+
+
+def test_iterating_again_after_the_end_gives_nothing():
+    with Executor(range(3), {"a": double}) as results:
+        assert list(results) == [0, 2, 4]
+        assert list(results) == []
+
+
+def test_a_stage_that_ends_early_ends_the_stream():
+    def first_two(items):
+        yield next(items)
+        yield next(items)
+
+    with Executor(count(), {"a": first_two}, depth=1) as results:
+        assert list(results) == [0, 1]
+        assert wait_until(lambda: threads() == [])
+
+
+def test_outside_a_with_block_it_says_so_instead_of_waiting_for_ever():
+    with pytest.raises(StageError, match="with"):
+        list(Executor(range(3), {}))
+
+
+def test_a_stage_that_does_not_end_is_named(monkeypatch):
+    monkeypatch.setattr(module, "_JOIN", 0.1)
+    release = threading.Event()
+
+    def stuck(items):
+        yield next(items)
+        release.wait(5)
+
+    try:
+        with (
+            pytest.raises(StageError, match="rainclear-model did not end"),
+            Executor(count(), {"model": stuck}) as results,
+        ):
+            next(iter(results))
+    finally:
+        release.set()
+    assert wait_until(lambda: threads() == [])
+
+
+def test_a_stuck_stage_does_not_hide_the_error_of_the_consumer(monkeypatch):
+    monkeypatch.setattr(module, "_JOIN", 0.05)
+    release = threading.Event()
+
+    def stuck(items):
+        yield next(items)
+        release.wait(5)
+
+    try:
+        with pytest.raises(ZeroDivisionError), Executor(count(), {"model": stuck}) as results:
+            for _ in results:
+                raise ZeroDivisionError
+    finally:
+        release.set()
+    assert wait_until(lambda: threads() == [])
+
+
+def test_seconds_do_not_count_waiting_for_the_stage_before():
+    def slow(n):
+        for i in range(n):
+            time.sleep(0.03)
+            yield i
+
+    with Executor(slow(5), {"idle": keep, "last": keep}) as results:
+        assert len(list(results)) == 5
+    seconds = results.seconds
+    assert list(seconds) == ["source", "idle", "last"]
+    assert seconds["source"] >= 0.15
+    assert seconds["idle"] < 0.08 and seconds["last"] < 0.08
+
+
+def test_seconds_do_not_count_waiting_for_the_stage_after():
+    def work(items):
+        for item in items:
+            time.sleep(0.01)
+            yield item
+
+    with Executor(range(6), {"work": work}, depth=1) as results:
+        for _ in results:
+            time.sleep(0.03)
+    assert results.seconds["source"] < 0.05
+    assert 0.06 <= results.seconds["work"] < 0.14
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A run: items, stages by kind, and what goes wrong where."""
+
+    items: int
+    kinds: tuple[str, ...]
+    depth: int
+    fail_in: int | None  # 0 is the source, k the k-th stage
+    fail_at: int
+    error: type[BaseException]
+    leave_after: int | None
+    leave_by: type[BaseException] | None  # None is a plain break
+
+
+class Parts:
+    """The source and stages of a schedule, counting those begun and those cleaned up."""
+
+    def __init__(self, plan: Schedule) -> None:
+        self.plan, self.opened, self.closed = plan, 0, 0
+        self.failure = plan.error("planned")
+
+    def _watch(self, number, items):
+        self.opened += 1
+        try:
+            for position, item in enumerate(items):
+                if number == self.plan.fail_in and position == self.plan.fail_at:
+                    raise self.failure
+                yield item
+        finally:
+            self.closed += 1
+
+    def source(self):
+        return self._watch(0, iter(range(self.plan.items)))
+
+    def stages(self):
+        kinds = {
+            "same": lambda items: items,
+            "twice": lambda items: (x for item in items for x in (item, item)),
+            "odd": lambda items: (item for item in items if item % 2),
+        }
+
+        def stage(number, kind):
+            return lambda items: self._watch(number, kinds[kind](items))
+
+        return {f"s{n}": stage(n, kind) for n, kind in enumerate(self.plan.kinds, 1)}
+
+
+def consume(results, plan: Schedule, taken: list[int]) -> None:
+    for item in results:
+        taken.append(item)
+        if len(taken) == plan.leave_after:
+            if plan.leave_by:
+                raise plan.leave_by("consumer")
+            return
+
+
+def serial(plan: Schedule) -> tuple[list[int], bool]:
+    """What the same stages give one after the other, and whether they fail."""
+    parts, taken = Parts(plan), []
+    results = parts.source()
+    for stage in parts.stages().values():
+        results = stage(results)
+    try:
+        taken.extend(iter(results))
+    except BaseException as error:
+        assert error is parts.failure
+        return taken, True
+    return taken, False
+
+
+errors = st.sampled_from([ValueError, StageError, KeyboardInterrupt])
+schedules = st.builds(
+    Schedule,
+    items=st.integers(0, 12),
+    kinds=st.lists(st.sampled_from(["same", "twice", "odd"]), max_size=3).map(tuple),
+    depth=st.integers(1, 3),
+    fail_in=st.none() | st.integers(0, 3),
+    fail_at=st.integers(0, 12),
+    error=errors,
+    leave_after=st.none() | st.integers(1, 8),
+    leave_by=st.none() | errors,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(plan=schedules)
+def test_any_schedule_ends_with_the_right_items_or_the_right_error(plan):
+    wanted, fails = serial(plan)
+    parts, taken, caught = Parts(plan), [], None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_POLL", 0.002)
+        patch.setattr(module, "_JOIN", 5.0)
+        try:
+            with Executor(parts.source(), parts.stages(), depth=plan.depth) as results:
+                consume(results, plan, taken)
+        except BaseException as error:
+            caught = error
+
+    assert threads() == []
+    # A source that was never begun has nothing to clean up.
+    assert parts.opened == parts.closed
+    assert taken == wanted[: len(taken)]
+    left = plan.leave_after is not None and len(taken) == plan.leave_after
+    if left:
+        assert type(caught) is (plan.leave_by or type(None))
+    elif fails:
+        assert caught is parts.failure
+    else:
+        assert caught is None and taken == wanted

@@ -1,0 +1,55 @@
+"""Every example runs as it stands, on a small clip."""
+
+import importlib.util
+from fractions import Fraction
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from rainclear.frame import Frame
+from rainclear.video import VideoInfo, VideoWriter, probe
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+FRAMES = 3
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    path = tmp_path / "clip.mp4"
+    info = VideoInfo(path=Path(), width=64, height=48, time_base=Fraction(1, 25))
+    pixels = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
+    with VideoWriter(path, template=info, keep_streams=False) as writer:
+        for i in range(FRAMES):
+            writer.write(Frame(pixels=pixels, pts=i, time_base=Fraction(1, 25), index=i))
+    return path
+
+
+def test_every_example_has_a_test():
+    tested = {"opencv_loop", "add_rain", "stream_frames"}
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == tested
+
+
+def test_opencv_loop(clip: Path, capsys: pytest.CaptureFixture[str]):
+    assert load("opencv_loop").main(str(clip)) == FRAMES
+    assert "rain score" in capsys.readouterr().out
+
+
+def test_stream_frames(clip: Path, capsys: pytest.CaptureFixture[str]):
+    assert load("stream_frames").main(str(clip)) == FRAMES
+    assert "0.080 s" in capsys.readouterr().out
+
+
+def test_add_rain(clip: Path, tmp_path: Path):
+    out = tmp_path / "rainy.mp4"
+    assert load("add_rain").main(str(clip), str(out), "heavy") == FRAMES
+    assert (probe(out).width, probe(out).height, probe(out).frames) == (64, 48, FRAMES)
