@@ -16,6 +16,8 @@ __all__ = [
     "Derainer",
     "Frame",
     "RainclearError",
+    "VideoReader",
+    "VideoWriter",
     "__version__",
     "derain_picture",
     "derain_video",
@@ -28,6 +30,8 @@ _HOMES = {
     "Derainer": "rainclear.runtime.derainer",
     "Frame": "rainclear.frame",
     "RainclearError": "rainclear.errors",
+    "VideoReader": "rainclear.video",
+    "VideoWriter": "rainclear.video",
     "derain_picture": "rainclear.runtime.jobs",
     "derain_video": "rainclear.runtime.jobs",
     "list_models": "rainclear.zoo",
@@ -40,6 +44,7 @@ if TYPE_CHECKING:
     from rainclear.runtime.derainer import Derainer
     from rainclear.runtime.jobs import derain_picture, derain_video
     from rainclear.runtime.load import load_model
+    from rainclear.video import VideoReader, VideoWriter
     from rainclear.zoo import list_models
 
 

@@ -189,8 +189,8 @@ def with_overrides(data: dict[str, Any], assignments: list[str]) -> dict[str, An
     """Settings with ``a.b=value`` assignments applied; values are read as YAML.
 
     Raises:
-        ConfigError: An assignment has no ``=``, goes through something that is not a mapping, or its
-            value is not YAML.
+        ConfigError: An assignment has no ``=``, goes through something that is not a mapping, or
+            its value is not YAML.
     """
     result = copy.deepcopy(data)
     for assignment in assignments:

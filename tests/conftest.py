@@ -61,7 +61,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _derainer(tiny_model: Path):
     from rainclear import Derainer
 
-    return Derainer(str(tiny_model), device="cpu")
+    return Derainer(str(tiny_model), device="cpu", precision="fp32")
 
 
 @pytest.fixture

@@ -20,6 +20,8 @@ def test_public_names():
         "Derainer",
         "Frame",
         "RainclearError",
+        "VideoReader",
+        "VideoWriter",
         "__version__",
         "derain_picture",
         "derain_video",

@@ -6,10 +6,12 @@ import typer
 
 from rainclear import __version__
 from rainclear.cli import demo, derain, models, train
-from rainclear.cli.view import errors
+from rainclear.cli.view import errors, show_error
 from rainclear.errors import RainclearError
 
 __all__ = ["app", "main"]
+
+_INTERRUPTED = 130  # what typer makes of Ctrl-C
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -44,14 +46,9 @@ def main() -> None:
     try:
         app()
     except RainclearError as error:
-        errors.print(f"[bold red]error:[/] {_escaped(error)}", soft_wrap=True)
+        show_error(error)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        errors.print("[bold red]interrupted:[/] nothing was left half-written", soft_wrap=True)
-        sys.exit(130)
-
-
-def _escaped(error: Exception) -> str:
-    from rich.markup import escape
-
-    return escape(str(error))
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:
+            errors.print("[bold red]interrupted:[/] nothing was left half-written", soft_wrap=True)
+        raise

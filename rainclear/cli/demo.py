@@ -43,7 +43,7 @@ def demo(
         seed=seed,
         overwrite=overwrite,
     )
-    console.print(f"picture    {result.picture}", soft_wrap=True)
+    console.print(f"picture    {result.picture}", soft_wrap=True, markup=False)
     gain = result.psnr_derained - result.psnr_rainy
     console.print(
         f"PSNR       {result.psnr_rainy:.2f} dB rainy → "
@@ -51,4 +51,4 @@ def demo(
     )
     console.print(f"speed      {result.fps:.1f} frames a second at {result.width}×{result.height}")
     for path in result.files:
-        console.print(f"wrote      {path}", soft_wrap=True)
+        console.print(f"wrote      {path}", soft_wrap=True, markup=False)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rainclear.cli.view import console, errors, frame_progress
+from rainclear.cli.view import console, errors, frame_progress, show_error, show_note
 
 __all__ = ["derain"]
 
@@ -38,8 +38,9 @@ def derain(
         float | None, typer.Option(help="Quality in the codec's scale; lower is better.")
     ] = 18,
     preset: Annotated[
-        str | None, typer.Option(help="Encoder speed in the codec's words.")
-    ] = "veryfast",
+        str | None,
+        typer.Option(help="Encoder speed in the codec's words.", show_default="veryfast for x264"),
+    ] = None,
 ) -> None:
     """Take the rain out of videos and pictures.
 
@@ -71,9 +72,9 @@ def derain(
                 bar = progress.tasks[-1]
                 progress.update(bar.id, completed=result.frames, total=result.frames)
                 for note in result.notes:
-                    errors.print(f"[yellow]note:[/] {task.source}: {note}", soft_wrap=True)
+                    show_note(f"{task.source}: {note}")
             elif len(tasks) > 1:
-                errors.print(f"[bold red]error:[/] {result}", soft_wrap=True)
+                show_error(result)
 
         batch = derain_batch(
             tasks,
@@ -92,6 +93,7 @@ def derain(
             f"{done.output}: {done.frames} frames, {done.fps:.1f} fps, "
             f"rain score {done.rain_score_mean:.2f}",
             soft_wrap=True,
+            markup=False,
         )
     if batch.failed and len(tasks) == 1:
         raise batch.failed[0][1]

@@ -19,7 +19,8 @@ def models(
     if name is not None:
         folder = find_model(name)
         card = folder.path / "README.md"
-        console.print(card.read_text(encoding="utf-8") if card.is_file() else folder.spec.summary)
+        text = card.read_text(encoding="utf-8") if card.is_file() else folder.spec.summary
+        console.print(text, soft_wrap=True, markup=False)
         return
     table = Table(box=None, header_style="bold")
     for column in ("model", "summary", "weights", "licence"):

@@ -36,7 +36,7 @@ def train(
     spec = read_recipe(recipe, settings or [])
     with Live(console=console, refresh_per_second=2) as live:
         train_model(spec, data, out, resume=resume, report=lambda p: live.update(_table(p)))
-    console.print(f"wrote {out}/model.safetensors", soft_wrap=True)
+    console.print(f"wrote {out}/model.safetensors", soft_wrap=True, markup=False)
 
 
 def _table(progress: "Progress") -> Table:

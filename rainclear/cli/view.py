@@ -1,6 +1,7 @@
 """What commands show while they work."""
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -12,7 +13,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-__all__ = ["console", "errors", "frame_progress"]
+__all__ = ["console", "errors", "frame_progress", "show_error", "show_note"]
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -24,10 +25,28 @@ class _Speed(ProgressColumn):
         return Text("– fps" if speed is None else f"{speed:.1f} fps", style="cyan")
 
 
+def show_error(error: Exception) -> None:
+    """One line on stderr; names of files are shown as they are, whatever brackets they hold."""
+    _line("[bold red]error:[/]", str(error))
+
+
+def show_note(text: str) -> None:
+    """One line on stderr about something that a user should know."""
+    _line("[yellow]note:[/]", text)
+
+
+def _line(head: str, text: str) -> None:
+    line = " ".join(part.strip() for part in text.splitlines())
+    errors.print(f"{head} {escape(line)}", soft_wrap=True)
+
+
 def frame_progress() -> Progress:
-    """A bar with frames, frames a second, remaining time and the rain score (field ``score``)."""
+    """A bar with frames, frames a second, remaining time and the rain score (field ``score``).
+
+    It is shown on a terminal alone, so that a log holds nothing but errors and notes.
+    """
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("frames"),
@@ -36,4 +55,5 @@ def frame_progress() -> Progress:
         TimeRemainingColumn(),
         TextColumn("rain {task.fields[score]:.2f}", style="blue"),
         console=errors,
+        disable=not errors.is_terminal,
     )

@@ -79,7 +79,7 @@ class Drops:
         return len(self._caps)
 
     def _new_drop(self) -> list[list[float]]:
-        """One drop as 1 to 3 merged caps: [x, y, radius, aspect, speed, flatness, drop's radius]."""
+        """One drop as merged caps: [x, y, radius, aspect, speed, flatness, drop's radius]."""
         p, rng = self.params, self.rng
         radius = float(p.radius * np.clip(rng.lognormal(0.0, p.spread), 0.25, 3.0))
         x = float(rng.uniform(-radius, self.width + radius))

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, TypeVar
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -96,6 +97,7 @@ class Derainer:
         """Forget the frames seen so far: the next one begins a new stream."""
         self._state: tuple[Tensor, ...] | None = None
         self._thumbnail: Tensor | None = None
+        self._size: tuple[int, int] | None = None
 
     def __call__(self, frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Derain the next frame of an OpenCV loop: H×W×3 BGR uint8 in, the same out.
@@ -103,10 +105,11 @@ class Derainer:
         Raises:
             InputError: The array is not H×W×3 uint8.
         """
-        if getattr(frame, "dtype", None) != np.uint8:
-            raise InputError(f"a frame must be a uint8 array, not {_what(frame)}")
-        # The network wants RGB; a reversed view costs nothing, torch needs positive strides.
-        return self.process(frame[..., ::-1].copy())[..., ::-1]  # type: ignore[return-value]
+        _check(frame, np.uint8)
+        # Not a reversed view: OpenCV cannot draw into one, and torch does not take it.
+        rgb = self.process(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
+        bgr: npt.NDArray[np.uint8] = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
+        return bgr
 
     def stream(self, frames: Iterable[F_or_array]) -> Iterator[F_or_array]:
         """Derain frames one after the other, lazily.
@@ -129,16 +132,15 @@ class Derainer:
 
     @torch.inference_mode()
     def process(self, rgb: Picture) -> Picture:
-        """Derain the next frame, H×W×3 RGB uint8 or uint16 (full range), contiguous.
+        """Derain the next frame, H×W×3 RGB uint8 or uint16 (full range).
 
         Raises:
             InputError: The array has another shape or type.
         """
-        if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype not in (np.uint8, np.uint16):
-            raise InputError(f"a frame must be H×W×3 uint8 or uint16, not {_what(rgb)}")
+        _check(rgb, np.uint8, np.uint16)
         height, width = rgb.shape[:2]
         x = self._to_input(rgb)
-        self._reset_at_cut(x)
+        self._reset_at_cut(x, (height, width))
         with torch.autocast(self._device.type, self._dtype, enabled=self._dtype != torch.float32):
             out: Derained = self._network(x, self._state)
         self._state = out.state
@@ -151,7 +153,9 @@ class Derainer:
         if rgb.dtype == np.uint16 and self._device.type == "cpu":
             pixels = torch.from_numpy(rgb.astype(np.float32))
         else:
-            pixels = torch.from_numpy(np.ascontiguousarray(rgb)).to(self._device).float()
+            pixels = (
+                torch.from_numpy(np.require(rgb, requirements=["C", "W"])).to(self._device).float()
+            )
         x = pixels.mul_(1.0 / scale).permute(2, 0, 1)[None]
         m = self._descriptor.size_multiple
         bottom, right = -rgb.shape[0] % m, -rgb.shape[1] % m
@@ -159,18 +163,17 @@ class Derainer:
             x = F.pad(x, (0, right, 0, bottom), mode="replicate")
         return x.contiguous(memory_format=torch.channels_last)
 
-    def _reset_at_cut(self, x: Tensor) -> None:
+    def _reset_at_cut(self, x: Tensor, size: tuple[int, int]) -> None:
         if not self._descriptor.stateful:
             return
         # Every 8th pixel is enough to tell another scene, and costs next to nothing.
         thumbnail = F.adaptive_avg_pool2d(x[..., ::8, ::8], _THUMBNAIL).mean(1)
         before = self._thumbnail
-        same_size = self._state is None or self._state[0].shape == x.shape
-        if not same_size or (
+        if self._size != size or (
             before is not None and float((thumbnail - before).abs().mean()) > _CUT
         ):
             self._state = None
-        self._thumbnail = thumbnail
+        self._thumbnail, self._size = thumbnail, size
 
 
 def _rain_score(out: Derained, height: int, width: int) -> float:
@@ -189,6 +192,18 @@ def _to_picture(image: Tensor, dtype: npt.DTypeLike) -> Picture:
     if dtype == np.uint8:
         return scaled.to(torch.uint8).contiguous().cpu().numpy()
     return scaled.contiguous().cpu().numpy().astype(np.uint16)
+
+
+def _check(picture: object, *kinds: type[np.generic]) -> None:
+    if (
+        not isinstance(picture, np.ndarray)
+        or picture.ndim != 3
+        or picture.shape[2] != 3
+        or not picture.size
+        or picture.dtype not in kinds
+    ):
+        names = " or ".join(kind.__name__ for kind in kinds)
+        raise InputError(f"a frame must be an H×W×3 array of {names}, not {_what(picture)}")
 
 
 def _what(value: object) -> str:

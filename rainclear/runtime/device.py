@@ -41,8 +41,8 @@ def resolve_device(name: str) -> torch.device:
 def resolve_precision(name: str, device: torch.device, survives: tuple[str, ...]) -> torch.dtype:
     """Number format for the convolutions: float32, or autocast to bfloat16 or float16.
 
-    ``auto`` is fp32 on a CPU (exact, and eager CPU kernels gain nothing from less) and on a GPU the
-    first format of ``survives`` that is not fp32.
+    ``auto`` is the first format of ``survives`` that is not fp32 on a GPU, bf16 on a CPU with
+    instructions for it (AVX512-BF16 or AMX: a third less time), and fp32 elsewhere.
 
     Args:
         name: auto, fp32, bf16 or fp16.
@@ -57,7 +57,9 @@ def resolve_precision(name: str, device: torch.device, survives: tuple[str, ...]
         raise DeviceError(f"unknown precision {name!r}; use one of: {known}")
     if name == "auto":
         fast = [p for p in survives if p != "fp32"]
-        return _DTYPES[fast[0]] if device.type == "cuda" and fast else torch.float32
+        if device.type == "cuda":
+            return _DTYPES[fast[0]] if fast else torch.float32
+        return torch.bfloat16 if "bf16" in fast and _cpu_has_bf16() else torch.float32
     if name not in survives:
         raise DeviceError(
             f"this network is not checked in {name}; use one of: {', '.join(survives)}"
@@ -65,3 +67,11 @@ def resolve_precision(name: str, device: torch.device, survives: tuple[str, ...]
     if name == "fp16" and device.type == "cpu":
         raise DeviceError("fp16 needs a GPU; on a CPU use --precision fp32 or bf16")
     return _DTYPES[name]
+
+
+def _cpu_has_bf16() -> bool:
+    """Whether this CPU multiplies bfloat16 by itself; emulated, it would be slower than fp32."""
+    asks = (
+        getattr(torch.cpu, f"_is_{name}_supported", None) for name in ("avx512_bf16", "amx_tile")
+    )
+    return any(ask is not None and ask() for ask in asks)

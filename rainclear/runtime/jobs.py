@@ -25,17 +25,23 @@ OnFrame = Callable[[int, int | None, float], None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EncodeOptions:
-    """How a video is encoded; ``None`` leaves it to the codec.
+    """How a video is encoded.
 
     Attributes:
         codec: FFmpeg name of the encoder.
-        crf: Quality in the encoder's own scale, lower is better.
-        preset: Speed in the encoder's own words.
+        crf: Quality in the encoder's own scale, lower is better; ``None`` for its default.
+        preset: Speed in the encoder's own words; ``None`` is ``veryfast`` for x264 and x265, and
+            the encoder's default for others.
     """
 
     codec: str = "libx264"
     crf: float | None = 18
-    preset: str | None = "veryfast"
+    preset: str | None = None
+
+    @property
+    def speed(self) -> str | None:
+        """The preset to use."""
+        return self.preset or ("veryfast" if self.codec in ("libx264", "libx265") else None)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -147,7 +153,7 @@ def derain_video(
             width=reader.info.width * (2 if compare else 1),
             codec=encode.codec,
             crf=encode.crf,
-            preset=encode.preset,
+            preset=encode.speed,
             overwrite=overwrite,
         )
         with writer, Executor(reader, {"model": _derain_stage(derainer, compare)}) as results:

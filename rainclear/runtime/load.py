@@ -1,5 +1,8 @@
 """Builds a network and fills in its published weights."""
 
+import difflib
+import inspect
+import textwrap
 from typing import Any
 
 from safetensors import SafetensorError
@@ -31,12 +34,21 @@ def build_network(spec: ArchitectureSpec) -> nn.Module:
     """The network that ``spec`` describes, in training form, freshly initialised.
 
     Raises:
-        ConfigError: The network or one of its options is unknown.
+        ConfigError: The network or one of its options is unknown (the nearest name is given), or
+            an option has a value that the network does not take.
     """
     options: dict[str, Any] = spec.options
+    build = network_of(spec).build
+    parameters = inspect.signature(build).parameters.values()
+    known = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD]
+    for name in options:
+        if name not in known and not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+            raise ConfigError(f"network {spec.network!r}: unknown option {name!r}; {hint}")
     try:
-        return network_of(spec).build(**options)
-    except TypeError as error:
+        return build(**options)
+    except (TypeError, ValueError, RuntimeError) as error:
         raise ConfigError(f"network {spec.network!r}: {error}") from error
 
 
@@ -58,8 +70,9 @@ def load_model(name: str) -> nn.Module:
         weights: dict[str, Tensor] = load_file(path)
         network.load_state_dict(weights)
     except (SafetensorError, RuntimeError) as error:
-        line = str(error).splitlines()[0]
+        # PyTorch's first line only names the class; the second says what differs, at length.
+        reason = textwrap.shorten(str(error).splitlines()[:2][-1], 160, placeholder=" …")
         raise ModelError(
-            f"the weights in {path} do not fit {folder.spec.name!r}: {line}"
+            f"the weights in {path} do not fit {folder.spec.name!r}: {reason}"
         ) from error
     return network.eval()

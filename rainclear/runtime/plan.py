@@ -61,18 +61,16 @@ def plan(inputs: Sequence[Path], output: Path, *, overwrite: bool = False) -> li
 def _files(path: Path, output: Path) -> list[tuple[Path, Path]]:
     if not path.is_dir():
         return [(path, path.parent)]
-    inside_output = output.resolve() if output.exists() else None
+    # An earlier run's results are no input, but an output around the input hides nothing.
+    results = output.resolve()
+    own_results = path.resolve() in results.parents
     found = [
         file
         for file in sorted(path.rglob("*"))
         if file.is_file()
         and (is_video(file) or is_image(file))
         and not file.name.startswith(".")
-        and (
-            inside_output is None
-            or inside_output == path.resolve()
-            or inside_output not in file.resolve().parents
-        )
+        and not (own_results and results in file.resolve().parents)
     ]
     if not found:
         raise InputError(f"{path}: the folder holds no video or picture")

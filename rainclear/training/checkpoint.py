@@ -1,24 +1,37 @@
 """Checkpoints of a training run: complete, and never half-written."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
 from rainclear.errors import ModelError
 
-__all__ = ["load_checkpoint", "save_checkpoint"]
+__all__ = ["load_checkpoint", "save_checkpoint", "whole_file"]
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that replaces ``path`` when it is complete: a kill leaves the old one."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with partial.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write ``state`` beside ``path`` and rename it: a kill leaves the old checkpoint whole."""
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
+    """Write ``state`` to ``path``, all of it or nothing."""
+    with whole_file(path) as file:
         torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -42,8 +42,9 @@ def derained_losses(
     """Every term of one frame by name, already weighted; their sum is the loss.
 
     ``final`` is the last stage's picture and ``stage<i>`` the earlier ones (Eq. 15). ``streak_*``
-    and ``drop_*`` are L_att, L_heavy and L_light of Eqs. 10, 12 and 13. A branch that several
-    stages share counts once.
+    and ``drop_*`` are L_att, L_heavy and L_light of Eqs. 10, 12 and 13, and the L_global of a DAM
+    inside a DAiAM; from the second stage on with the stage's number. A branch that several stages
+    share counts once, and so does a picture that is both its branch's and its stage's.
 
     Args:
         out: The network's answer.
@@ -79,7 +80,7 @@ def derained_losses(
                 ("global", branch.image, recipe.stages),
             )
             for part, picture, weight in pictures:
-                if picture is not None:
+                if picture is not None and picture is not stage.image:  # a DAM is its stage
                     loss = weight * image_loss(recipe.image, picture, truth)
                     terms[f"{name}_{part}{suffix}"] = loss
     return terms

@@ -16,7 +16,7 @@ from rainclear.data.scenes import load_scenes
 from rainclear.errors import ConfigError, OutputError
 from rainclear.nn.reparam import fold_reparam
 from rainclear.runtime.load import build_network
-from rainclear.training.checkpoint import load_checkpoint
+from rainclear.training.checkpoint import load_checkpoint, whole_file
 from rainclear.training.trainer import Progress, Trainer
 from rainclear.training.validation import Validation
 from rainclear.zoo import models_root
@@ -68,14 +68,18 @@ def train_model(
 
     Raises:
         InputError: Data is missing.
-        OutputError: ``out`` holds another run and ``resume`` is not set.
-        ModelError: The loss became NaN, or there is no checkpoint to resume.
+        OutputError: ``out`` cannot be made, or holds another run and ``resume`` is not set.
+        ModelError: The loss became NaN, or there is no checkpoint of this network to resume.
     """
     recipe = spec.training
     if recipe is None:
         raise ConfigError(f"model {spec.name!r} has no training recipe")
     if (out / "last.ckpt").exists() and not resume:
         raise OutputError(f"{out}: holds a training run; give --resume to go on, or another --out")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be made: {error.strerror}") from error
     torch.manual_seed(recipe.optim.seed)
     scenes = load_scenes(data, recipe.data.include, max_frames=recipe.data.max_frames)
     held_out = load_scenes(data, recipe.data.validation, max_frames=_VALIDATION_FRAMES)
@@ -95,8 +99,10 @@ def export_model(network: nn.Module, spec: ModelSpec, out: Path) -> Path:
     folded = fold_reparam(copy.deepcopy(network).to(memory_format=torch.contiguous_format))
     weights = save({name: t.contiguous() for name, t in folded.state_dict().items()})
     out.mkdir(parents=True, exist_ok=True)
-    (out / "model.safetensors").write_bytes(weights)
+    with whole_file(out / "model.safetensors") as file:
+        file.write(weights)
     described = WeightsSpec(sha256=hashlib.sha256(weights).hexdigest(), licence="Apache-2.0")
     data = spec.model_copy(update={"weights": described}).model_dump(mode="json", exclude_none=True)
-    (out / "model.yaml").write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+    with whole_file(out / "model.yaml") as file:
+        file.write(yaml.safe_dump(data, sort_keys=False, allow_unicode=True).encode())
     return out

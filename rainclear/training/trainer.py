@@ -71,6 +71,7 @@ class Trainer:
         self.optimizer = torch.optim.Adam(network.parameters(), lr=recipe.optim.lr)
         self.average = copy.deepcopy(network).eval()
         self.step, self.best = 0, -math.inf
+        self._state: tuple[Tensor, ...] | None = None  # carried to the next chunk of the clip
         folder.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -79,12 +80,21 @@ class Trainer:
         return self.folder / "last.ckpt"
 
     def resume(self) -> None:
-        """Go on from the newest checkpoint in the folder."""
+        """Go on from the newest checkpoint in the folder, in the middle of a clip if need be.
+
+        Raises:
+            ModelError: There is no checkpoint, or it is of another network.
+        """
         state = load_checkpoint(self.checkpoint)
-        self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.best = state["step"], state["best"]
+        try:
+            self.network.load_state_dict(state["network"])
+            self.average.load_state_dict(state["average"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step, self.best = state["step"], state["best"]
+        except (KeyError, ValueError, RuntimeError) as error:
+            line = str(error).splitlines()[0]
+            raise ModelError(f"{self.checkpoint} is not of this network: {line}") from error
+        self._state = state.get("state")
 
     def save(self) -> None:
         """Write the newest checkpoint."""
@@ -94,6 +104,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "best": self.best,
+            "state": self._state,
         }
         save_checkpoint(self.checkpoint, state)
 
@@ -121,11 +132,10 @@ class Trainer:
             started = time.perf_counter()
             batch = next(batches)
             waited = time.perf_counter() - started
-            state: tuple[Tensor, ...] | None = None
-            for i in range(chunks):
+            for i in range(self.step % chunks, chunks):
                 frames = slice(i * data.backprop, (i + 1) * data.backprop)
-                losses, state = self._train_chunk(
-                    {k: v[:, frames] for k, v in batch.items()}, state
+                losses, self._state = self._train_chunk(
+                    {k: v[:, frames] for k, v in batch.items()}, self._state if i else None
                 )
                 self.step += 1
                 for name, value in losses.items():
@@ -147,6 +157,8 @@ class Trainer:
                         best=self.best,
                     )
                 )
+                if self.step >= optim.steps:
+                    break
 
     def _train_chunk(
         self, batch: dict[str, Tensor], state: tuple[Tensor, ...] | None
@@ -175,7 +187,7 @@ class Trainer:
         if not bool(torch.isfinite(loss)):
             save_checkpoint(self.folder / "nan-batch.ckpt", batch)
             raise ModelError(
-                f"the loss became {float(loss)} at step {self.step}; the batch is in "
+                f"the loss became {float(loss.detach())} at step {self.step}; the batch is in "
                 f"{self.folder / 'nan-batch.ckpt'}: lower optim.lr or optim.clip_norm"
             )
         self.optimizer.zero_grad(set_to_none=True)

@@ -133,9 +133,7 @@ def test_a_resumed_run_sees_the_batches_that_were_left(scenes: list[Scene]) -> N
     assert all(map(same, whole[1:], rest))
 
 
-def test_the_shares_of_the_mixture(
-    scenes: list[Scene], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_shares_of_the_mixture(scenes: list[Scene], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_LEAVES", 1)
     monkeypatch.setattr(module, "dead_leaves", lambda rng: np.zeros((64, 64, 3), np.uint8))
     dry = [RainyClips(scenes, recipe(dry=1.0), seed=0).sample(i) for i in range(4)]

@@ -62,17 +62,16 @@ def test_a_video_keeps_its_order_forwards_or_backwards() -> None:
     assert steps == {False, True}
 
 
-def test_every_frame_of_a_video_can_be_drawn() -> None:
+@pytest.mark.parametrize("index", range(8))
+def test_every_frame_of_a_video_can_be_drawn(index: int) -> None:
     scene = video(8)
-    seen: set[int] = set()
-    frames = scene.frames
-    for i, frame in enumerate(frames):
-        frame[:] = 255 if i in (0, 7) else 0
-    for seed in range(60):
+    for i, frame in enumerate(scene.frames):
+        frame[:] = 255 if i == index else 0
+    drawn = 0
+    for seed in range(40):
         clip = sample_clip(scene, np.random.default_rng(seed), size=16, length=4)
-        bright = [picture.mean() > 0.1 for picture in clip]
-        seen |= {bright.index(True) if any(bright) else -1}
-    assert {-1, 0, 3} <= seen
+        drawn += any(picture.mean() > 0.1 for picture in clip)
+    assert 0 < drawn < 40
 
 
 def test_a_still_moves_under_its_camera() -> None:

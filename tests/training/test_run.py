@@ -1,0 +1,147 @@
+"""A run from recipe to model folder."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from rainclear.config import ModelSpec
+from rainclear.errors import ConfigError, InputError, ModelError, OutputError
+from rainclear.nn.reparam import RepConv2d
+from rainclear.runtime.load import build_network, load_model
+from rainclear.training.checkpoint import load_checkpoint
+from rainclear.training.run import export_model, read_recipe, train_model
+
+MakeSpec = Callable[..., ModelSpec]
+
+
+def stirred(spec: ModelSpec) -> torch.nn.Module:
+    torch.manual_seed(0)
+    network = build_network(spec.architecture)
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, RepConv2d):
+                module.point.normal_(std=0.05)
+                module.edge.normal_(std=0.05)
+        network.refine_image.weight.normal_(std=0.05)
+    return network.to(memory_format=torch.channels_last).eval()
+
+
+@torch.no_grad()
+def test_an_exported_model_is_the_network(tmp_path: Path, make_spec: MakeSpec) -> None:
+    spec = make_spec()
+    network, x = stirred(spec), torch.rand(1, 3, 16, 24)
+    names = set(network.state_dict())
+    out = export_model(network, spec, tmp_path / "models" / "tiny")
+    assert {p.name for p in out.iterdir()} == {"model.yaml", "model.safetensors"}
+    assert set(network.state_dict()) == names  # the one at hand is not folded
+
+    described = yaml.safe_load((out / "model.yaml").read_text())
+    digest = hashlib.sha256((out / "model.safetensors").read_bytes()).hexdigest()
+    assert described["weights"]["sha256"] == digest
+    assert described["architecture"] == {"network": "d-daiam-rt", "options": {}}
+    assert read_recipe(str(out / "model.yaml"), []).training == spec.training
+
+    loaded, expected = load_model(str(out)), network(x)
+    assert not any(name.endswith((".point", ".edge")) for name in loaded.state_dict())
+    first = loaded(x)
+    torch.testing.assert_close(first.image, expected.image, atol=1e-5, rtol=0)
+    assert (expected.image - x).abs().mean() > 0.01
+    second = loaded(x.flip(3), first.state).image
+    torch.testing.assert_close(second, network(x.flip(3), expected.state).image, atol=1e-5, rtol=0)
+
+
+def test_altered_weights_are_refused(tmp_path: Path, make_spec: MakeSpec) -> None:
+    spec = make_spec()
+    out = export_model(build_network(spec.architecture), spec, tmp_path / "tiny")
+    weights = bytearray((out / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (out / "model.safetensors").write_bytes(weights)
+    with pytest.raises(ModelError, match="checksum"):
+        load_model(str(out))
+
+
+def test_an_export_over_an_older_one(
+    tmp_path: Path, make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = make_spec()
+    out = export_model(build_network(spec.architecture), spec, tmp_path / "tiny")
+    export_model(stirred(spec), spec, out)
+    assert load_model(str(out)) is not None
+    before = (out / "model.safetensors").read_bytes()
+
+    def fail(self: Path, target: Path) -> None:
+        raise OSError("killed")
+
+    monkeypatch.setattr(Path, "replace", fail)  # everything up to the renaming is done
+    with pytest.raises(OSError, match="killed"):
+        export_model(build_network(spec.architecture), spec, out)
+    assert (out / "model.safetensors").read_bytes() == before
+    assert {p.name for p in out.iterdir()} == {"model.yaml", "model.safetensors"}
+
+
+def test_a_run_leaves_a_model(data_folder: Path, tmp_path: Path, make_spec: MakeSpec) -> None:
+    out, steps = tmp_path / "out", []
+    assert train_model(make_spec(), data_folder, out, report=lambda p: steps.append(p.step)) == out
+    assert steps == [1, 2, 3, 4, 5, 6]
+    assert {"last.ckpt", "best.ckpt", "log.jsonl", "model.yaml"} <= {p.name for p in out.iterdir()}
+    best = build_network(make_spec().architecture)
+    best.load_state_dict(load_checkpoint(out / "best.ckpt")["network"])
+    x = torch.rand(1, 3, 16, 24)
+    with torch.no_grad():
+        image = load_model(str(out))(x).image
+        torch.testing.assert_close(image, best.eval()(x).image, atol=1e-5, rtol=0)
+
+    with pytest.raises(OutputError, match="--resume"):
+        train_model(make_spec(), data_folder, out)
+    train_model(make_spec("training.optim.steps=8"), data_folder, out, resume=True)
+    assert load_checkpoint(out / "last.ckpt")["step"] == 8
+
+
+def test_the_seed_decides_the_run(data_folder: Path, tmp_path: Path, make_spec: MakeSpec) -> None:
+    spec = make_spec("training.optim.steps=2")
+    for name in "ab":
+        train_model(spec, data_folder, tmp_path / name)
+    train_model(
+        make_spec("training.optim.steps=2", "training.optim.seed=1"), data_folder, tmp_path / "c"
+    )
+    a, b, c = ((tmp_path / name / "model.safetensors").read_bytes() for name in "abc")
+    assert a == b
+    assert a != c
+
+
+def test_what_train_model_refuses(data_folder: Path, tmp_path: Path, make_spec: MakeSpec) -> None:
+    with pytest.raises(InputError, match="nowhere"):
+        train_model(make_spec(), tmp_path / "nowhere", tmp_path / "out")
+    with pytest.raises(ModelError, match="no checkpoint"):
+        train_model(make_spec(), data_folder, tmp_path / "out", resume=True)
+    with pytest.raises(ConfigError, match="no training recipe"):
+        train_model(
+            make_spec().model_copy(update={"training": None}), data_folder, tmp_path / "out"
+        )
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="file"):
+        train_model(make_spec(), data_folder, tmp_path / "file")
+
+
+def test_shipped_recipes_can_be_read() -> None:
+    spec = read_recipe("d-daiam-rt", ["training.optim.steps=5"])
+    assert spec.training is not None
+    assert spec.training.optim.steps == 5
+    build_network(spec.architecture)
+
+
+def test_recipes_that_cannot(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="d-daiam-rt"):
+        read_recipe("d-daim-rt", [])
+    bare = tmp_path / "bare.yaml"
+    bare.write_text("name: a\nsummary: b\narchitecture: {network: dam}\n")
+    with pytest.raises(ConfigError, match="no section 'training'"):
+        read_recipe(str(bare), [])
+    with pytest.raises(ConfigError, match=r"bare\.yaml: unknown setting 'nmae'"):
+        read_recipe(str(bare), ["nmae=x"])
+    with pytest.raises(ConfigError, match="cannot read"):
+        read_recipe(str(tmp_path / "none.yaml"), [])
