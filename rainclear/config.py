@@ -79,7 +79,8 @@ class LossRecipe(Settings):
     """Weights of the loss terms; see :mod:`rainclear.training.losses` for the equations.
 
     Attributes:
-        image: Distance of two pictures.
+        image: Distance of two pictures; ``psnr`` weighs pictures by what is left to gain in them,
+            so that drops and dry frames count beside a heavy veil.
         final: Weight of the last stage's picture.
         stages: Weight of the earlier stages' pictures.
         attention: α of Eq. 10.
@@ -92,7 +93,7 @@ class LossRecipe(Settings):
             the other hand, trains towards "change nothing", the median of sparse rain.
     """
 
-    image: Literal["charbonnier", "mse", "l1"] = "mse"
+    image: Literal["mse", "psnr", "l1", "charbonnier"] = "mse"
     final: float = 1.0
     stages: float = 1.0
     attention: float = 0.8

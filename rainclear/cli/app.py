@@ -5,7 +5,7 @@ import sys
 import typer
 
 from rainclear import __version__
-from rainclear.cli import demo, derain, models, train
+from rainclear.cli import data, demo, derain, models, synth, train
 from rainclear.cli.view import errors, show_error
 from rainclear.errors import RainclearError
 
@@ -23,7 +23,9 @@ app = typer.Typer(
 app.command("derain")(derain.derain)
 app.command("models")(models.models)
 app.command("demo")(demo.demo)
+app.command("synth")(synth.synth)
 app.command("train")(train.train)
+app.add_typer(data.app, name="data")
 
 
 def _version(wanted: bool) -> None:

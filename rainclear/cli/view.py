@@ -40,11 +40,12 @@ def _line(head: str, text: str) -> None:
     errors.print(f"{head} {escape(line)}", soft_wrap=True)
 
 
-def frame_progress() -> Progress:
+def frame_progress(*, score: bool = True) -> Progress:
     """A bar with frames, frames a second, remaining time and the rain score (field ``score``).
 
     It is shown on a terminal alone, so that a log holds nothing but errors and notes.
     """
+    scores = [TextColumn("rain {task.fields[score]:.2f}", style="blue")] if score else []
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -53,7 +54,7 @@ def frame_progress() -> Progress:
         _Speed(),
         TextColumn("ETA"),
         TimeRemainingColumn(),
-        TextColumn("rain {task.fields[score]:.2f}", style="blue"),
+        *scores,
         console=errors,
         disable=not errors.is_terminal,
     )

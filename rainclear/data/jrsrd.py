@@ -13,7 +13,6 @@ import numpy as np
 
 from rainclear.data.protocol import Pair, Pixels
 from rainclear.data.readers import open_dataset
-from rainclear.data.readers.sources import FileDataset
 from rainclear.errors import OutputError
 from rainclear.rain.clip import MASK_FULL_SCALE, RainClip, RainParams
 from rainclear.rain.streaks import StreakLayer
@@ -114,13 +113,14 @@ def build_jrsrd(
     total = LEVELS * sum(len(pairs) for pairs in sources.values())
     done = made = 0
     for split, pairs in sources.items():
-        assert isinstance(pairs, FileDataset)
         for role in _ROLES:
             with output_errors(out):
                 (out / split / role).mkdir(parents=True, exist_ok=True)
         for index, name in enumerate(pairs.names):
             missing = [
-                k for k in range(1, LEVELS + 1) if overwrite or not _done(out / split, name, k)
+                k
+                for k in range(1, LEVELS + 1)
+                if overwrite or not _done(out / split, name, k, seed)
             ]
             if missing:
                 _write_picture(out / split, pairs[index], missing, seed)
@@ -137,8 +137,8 @@ def _claim(out: Path, seed: int, *, overwrite: bool) -> None:
     marker = out / "jrsrd.json"
     with output_errors(out):
         out.mkdir(parents=True, exist_ok=True)
-        foreign = not marker.is_file() and any(out.iterdir())
-    if foreign:
+        visible = any(not path.name.startswith(".") for path in out.iterdir())
+    if visible and not marker.is_file():
         raise OutputError(f"{out}: is not empty and holds no JRSRD; give an empty or new folder")
     wanted = {"set": "jrsrd", "version": _VERSION, "seed": seed, "levels": LEVELS}
     if marker.is_file() and not overwrite:
@@ -147,9 +147,10 @@ def _claim(out: Path, seed: int, *, overwrite: bool) -> None:
         except ValueError:
             found = None
         if found != wanted:
+            there = found.get("seed") if isinstance(found, dict) else "unknown"
             raise OutputError(
-                f"{out}: holds a JRSRD made otherwise ({found}, not {wanted}); "
-                "give another folder or allow overwriting"
+                f"{out}: holds a JRSRD made otherwise (seed {there}, not {seed}, or another "
+                "version); give another folder or allow overwriting"
             )
     _write(marker, _json(wanted))
 
@@ -162,8 +163,15 @@ def _files(folder: Path, name: str, level: int) -> Iterator[Path]:
     yield folder / "meta" / f"{name}_{level}.json"
 
 
-def _done(folder: Path, name: str, level: int) -> bool:
-    return all(path.is_file() for path in _files(folder, name, level))
+def _done(folder: Path, name: str, level: int, seed: int) -> bool:
+    """Whether a picture is there, and not one of another seed that was being written over."""
+    *_, meta = files = list(_files(folder, name, level))
+    if not all(path.is_file() for path in files):
+        return False
+    try:
+        return bool(json.loads(meta.read_text(encoding="utf-8"))["seed"] == seed)
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def _write_picture(folder: Path, pair: Pair, levels: list[int], seed: int) -> None:

@@ -111,7 +111,7 @@ _ALL = (
     ),
     Layout(
         kind="rainds-syn",
-        title="RainDS_syn, generated drops, streaks and both over 1,200 scenes",
+        title="RainDS_syn, generated drops, streaks and both over each scene",
         tree=_QUADRUPLE.format(
             "syn", "{train,test}", "norain-1.png", "rd-1.png", "rain-1.png", "rd-rain-1.png"
         ),
@@ -119,7 +119,7 @@ _ALL = (
     ),
     Layout(
         kind="rainds-real",
-        title="RainDS_real, real drops, sprinkled streaks and both over 248 scenes",
+        title="RainDS_real, real drops, sprinkled streaks and both over each scene",
         tree=_QUADRUPLE.format("real", "{train_set,test_set}", *["2.png"] * 4),
         citation=_RAINDS,
     ),
@@ -192,8 +192,8 @@ LAYOUTS: dict[str, Layout] = {layout.kind: layout for layout in _ALL}
 """All data sets by kind."""
 
 
-def find_layout(kind: str, split: str) -> Layout:
-    """The data set of that kind.
+def find_layout(kind: str, split: str | None = None) -> Layout:
+    """The data set of that kind; with ``split`` it must have one of that name.
 
     Raises:
         ConfigError: There is no such kind, or it has no such split.
@@ -201,19 +201,20 @@ def find_layout(kind: str, split: str) -> Layout:
     if kind not in LAYOUTS:
         raise ConfigError(f"no kind of data set named {kind!r}; there are: {', '.join(LAYOUTS)}")
     layout = LAYOUTS[kind]
-    if split not in layout.splits:
+    if split is not None and split not in layout.splits:
         raise ConfigError(f"{kind} has no split {split!r}; it has: {', '.join(layout.splits)}")
     return layout
 
 
-def wrong_folder(root: Path, layout: Layout, split: str) -> InputError:
+def wrong_folder(root: Path, layout: Layout, split: str | None = None) -> InputError:
     """The error for a folder that does not hold the data set: what was expected, what is there."""
     if not root.is_dir():
         return InputError(f"{root}: no such folder")
+    part = f"{split} split of " if split else ""
     entries = sorted(p.name + "/" * p.is_dir() for p in root.iterdir())
     shown = ", ".join(entries[:8]) or "nothing"
     more = f" and {len(entries) - 8} more" if len(entries) > 8 else ""
     return InputError(
-        f"{root}: holds no {split} split of {layout.kind}. Expected there:\n"
-        f"{indent(layout.tree, '  ')}\nfound: {shown}{more}"
+        f"{root}: holds no {part}{layout.kind}. Expected there:\n"
+        f"{indent(layout.tree, '  · ')}\n  · found instead: {shown}{more}"
     )

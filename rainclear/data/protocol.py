@@ -1,4 +1,4 @@
-"""What a data set gives: pairs of pictures, or clips; the same from files and from the generator."""
+"""What data sets give, those on disk and generated rain alike: pairs of pictures, or clips."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

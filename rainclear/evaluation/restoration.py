@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from rainclear.data.readers import pair_folders
 from rainclear.errors import InputError
 from rainclear.evaluation.metrics import Picture, psnr, psnr_y
 from rainclear.runtime.derainer import Derainer
-from rainclear.video import is_image, read_image
+from rainclear.video import read_image
 
 __all__ = ["Restoration", "evaluate_clip", "evaluate_pairs", "pair_files"]
 
@@ -39,19 +40,7 @@ def pair_files(rainy: Path, clean: Path) -> list[tuple[Path, Path]]:
     Raises:
         InputError: A folder is missing, or a rainy picture has no clean partner.
     """
-    for folder in (rainy, clean):
-        if not folder.is_dir():
-            raise InputError(f"{folder}: no such folder")
-    partners = {path.stem: path for path in clean.iterdir() if is_image(path)}
-    pairs = []
-    for path in sorted(rainy.iterdir()):
-        if is_image(path):
-            if path.stem not in partners:
-                raise InputError(f"{path}: has no partner named {path.stem}.* in {clean}")
-            pairs.append((path, partners[path.stem]))
-    if not pairs:
-        raise InputError(f"{rainy}: holds no picture")
-    return pairs
+    return pair_folders(rainy, clean)
 
 
 def _mean(scores: list[tuple[float, float, float, float]]) -> Restoration:

@@ -200,6 +200,21 @@ def test_error_while_a_stage_cleans_up_is_not_lost_in_a_thread():
     assert caught.value is error
 
 
+def test_the_first_of_two_errors_is_the_one_raised():
+    def source():
+        try:
+            yield from count()
+        finally:
+            raise OSError("an after-effect")
+
+    def fail(items):
+        raise KeyError("the cause") if next(items) == 0 else ValueError
+
+    with pytest.raises(KeyError, match="the cause"), Executor(source(), {"a": fail}) as results:
+        assert wait_until(lambda: threads() == [])
+        list(results)
+
+
 def test_iterating_again_after_the_end_gives_nothing():
     with Executor(range(3), {"a": double}) as results:
         assert list(results) == [0, 2, 4]

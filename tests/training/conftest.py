@@ -13,7 +13,7 @@ from rainclear.config import ModelSpec, parse, with_overrides
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """Pictures this small are slower on more."""
+    """Pictures this small are slower on more, and far slower beside other work."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

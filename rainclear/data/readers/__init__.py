@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from rainclear.data.layouts import find_layout, wrong_folder
-from rainclear.data.protocol import ClipDataset, PairedDataset
 from rainclear.data.readers.clips import lwdds, nturain, vrds
 from rainclear.data.readers.drops import dprrn, jrsrd, raindrop, raindrop_clarity, rainds
 from rainclear.data.readers.files import pair_folders
@@ -28,7 +27,14 @@ from rainclear.data.readers.streaks import (
     spa,
 )
 
-__all__ = ["READERS", "FileDataset", "GeneratedClips", "open_dataset", "pair_folders"]
+__all__ = [
+    "READERS",
+    "FileDataset",
+    "GeneratedClips",
+    "open_dataset",
+    "open_splits",
+    "pair_folders",
+]
 
 READERS: dict[str, Callable[[Path, str], Sequence[Source[Any]]]] = {
     "folders": folders,
@@ -54,13 +60,16 @@ READERS: dict[str, Callable[[Path, str], Sequence[Source[Any]]]] = {
 
 def open_dataset(
     kind: str, root: str | os.PathLike[str], *, split: str = "train"
-) -> PairedDataset | ClipDataset:
+) -> FileDataset[Any]:
     """Open a data set; files are listed and paired now, and read when a sample is asked for.
 
     Args:
         kind: Which one; :data:`rainclear.data.layouts.LAYOUTS` has them all.
         root: Its folder, or that of the split itself where this has a name of its own.
         split: ``train`` or ``test``; some sets have more.
+
+    Returns:
+        A ``ClipDataset`` if the layout says ``clips``, else a ``PairedDataset``.
 
     Raises:
         ConfigError: The kind or split is unknown.
@@ -72,5 +81,19 @@ def open_dataset(
     sources = READERS[kind](root, split) if root.is_dir() else []
     if not sources:
         raise wrong_folder(root, layout, split)
-    dataset: FileDataset[Any] = FileDataset(sources)
-    return dataset
+    return FileDataset(sources)
+
+
+def open_splits(kind: str, root: str | os.PathLike[str]) -> dict[str, FileDataset[Any]]:
+    """Open all parts of a data set that the folder holds, by split; see :func:`open_dataset`.
+
+    Raises:
+        ConfigError: The kind is unknown.
+        InputError: The folder holds none of them, or a picture has no partner.
+    """
+    root = Path(root)
+    layout = find_layout(kind)
+    found = {split: READERS[kind](root, split) if root.is_dir() else [] for split in layout.splits}
+    if not any(found.values()):
+        raise wrong_folder(root, layout)
+    return {split: FileDataset(sources) for split, sources in found.items() if sources}

@@ -1,6 +1,6 @@
 """The files of one pair or clip, and data sets made of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar, overload
@@ -50,6 +50,10 @@ class FileDataset(Generic[T]):
 
     def __getitem__(self, index: int, /) -> T:
         return self._sources[index].read()
+
+    def __iter__(self) -> Iterator[T]:
+        """Read one sample after the other."""
+        return (source.read() for source in self._sources)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
