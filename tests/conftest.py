@@ -108,6 +108,7 @@ def make_video(tmp_path: Path) -> Callable[..., Path]:
         faststart: bool = False,
         codec: str = "libx264",
         options: dict[str, str] | None = None,
+        rotation: int = 0,
     ) -> Path:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -120,6 +121,8 @@ def make_video(tmp_path: Path) -> Callable[..., Path]:
             stream.time_base = time_base
             stream.width, stream.height = size
             stream.pix_fmt = "yuv420p"
+            if rotation:
+                stream.set_display_rotation(rotation)
             audio = out.add_stream("aac", rate=48000) if sound else None
             for index, stamp in enumerate(pts):
                 rgb = draw(index, *size)

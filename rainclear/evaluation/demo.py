@@ -15,6 +15,7 @@ from rainclear.evaluation.metrics import psnr
 from rainclear.frame import Frame
 from rainclear.rain.clip import RainClip
 from rainclear.rain.presets import preset
+from rainclear.runtime.derainer import Derainer
 from rainclear.runtime.jobs import EncodeOptions, derain_video
 from rainclear.video import VideoInfo, VideoReader, VideoWriter, read_image, write_image
 
@@ -133,11 +134,14 @@ def run_demo(
     Raises:
         OutputError: The folder cannot be made or the files exist.
         ConfigError: There is no such preset.
+        ModelError: There is no such model, or its weights are not what was published.
+        DeviceError: This machine has no such device.
     """
     name, photograph = (
         (str(picture), read_image(picture).eight_bit()) if picture else find_photograph()
     )
     params = preset(rain, height=_HEIGHT)
+    derainer = Derainer(model, device=device)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -154,8 +158,7 @@ def run_demo(
     report = derain_video(
         rainy_path,
         derained_path,
-        model=model,
-        device=device,
+        derainer=derainer,
         encode=EncodeOptions(crf=12),
         overwrite=overwrite,
     )

@@ -90,6 +90,13 @@ def peak_rss_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
+def _side_by_side(rainy: Any, derained: Any, rotation: int) -> Any:
+    """Both pictures as stored, so that a player that turns them shows rainy | derained."""
+    turns = rotation // 90
+    shown = np.concatenate([np.rot90(rainy, turns), np.rot90(derained, turns)], axis=1)
+    return np.ascontiguousarray(np.rot90(shown, -turns))
+
+
 def _derain_stage(
     derainer: Derainer, compare: bool
 ) -> Callable[[Iterator[Frame]], Iterable[Frame]]:
@@ -97,7 +104,7 @@ def _derain_stage(
         for frame in frames:
             (derained,) = derainer.stream([frame])
             if compare:
-                both = np.concatenate([frame.pixels, derained.pixels], axis=1)
+                both = _side_by_side(frame.pixels, derained.pixels, frame.rotation)
                 derained = replace(derained, pixels=both)
             yield derained
 
@@ -147,10 +154,12 @@ def derain_video(
     report = JobReport(input=os.fspath(source), output=os.fspath(output))
     scores, encode_seconds = 0.0, 0.0
     with VideoReader(source) as reader:
+        turned = reader.info.rotation % 180 == 90
         writer = VideoWriter(
             output,
             template=reader,
-            width=reader.info.width * (2 if compare else 1),
+            width=reader.info.width * (2 if compare and not turned else 1),
+            height=reader.info.height * (2 if compare and turned else 1),
             codec=encode.codec,
             crf=encode.crf,
             preset=encode.speed,
@@ -207,7 +216,7 @@ def derain_picture(
     derained = derainer.process(frame.pixels)
     marks.append(time.perf_counter())
     if compare:
-        derained = np.concatenate([frame.pixels, derained], axis=1)
+        derained = _side_by_side(frame.pixels, derained, frame.rotation)
     write_image(output, derained, overwrite=overwrite)
     marks.append(time.perf_counter())
     steps = np.diff(marks).tolist()

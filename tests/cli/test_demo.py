@@ -31,7 +31,6 @@ def test_unknown_rain(rainclear, tiny_model, files_in, tmp_path):
     assert files_in(tmp_path) == set()
 
 
-@pytest.mark.xfail(reason="the model is looked for after rainy.mp4 was written", strict=True)
 def test_unknown_model(rainclear, files_in, tmp_path):
     result = rainclear("demo", "--frames", 4, "--model", "drain", "--out", tmp_path / "demo")
     assert "no model named 'drain'" in result.error

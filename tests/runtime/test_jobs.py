@@ -12,7 +12,7 @@ from rainclear.errors import InputError, OutputError
 from rainclear.runtime.batch import derain_batch
 from rainclear.runtime.jobs import EncodeOptions, derain_file, derain_picture, derain_video
 from rainclear.runtime.plan import plan
-from rainclear.video import VideoWriter
+from rainclear.video import VideoReader, VideoWriter
 
 LOSSLESS = EncodeOptions(codec="libx264", crf=0, preset="ultrafast")
 
@@ -88,6 +88,25 @@ def test_compare_is_twice_as_wide_with_the_rainy_half_on_the_left(derainer, make
         rainy = next(video.decode(video=0)).to_ndarray(format="rgb24").astype(int)
     assert np.abs(both[:, :64] - rainy).mean() < 2
     assert np.abs(both[:, 64:] - rainy).mean() > 3
+
+
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+def test_compare_shows_the_rainy_half_on_the_left_after_rotation(
+    rotation, derainer, make_video, tmp_path
+):
+    source, output = make_video(pts=range(1), rotation=rotation), tmp_path / "out.mp4"
+    derain_video(source, output, derainer=derainer, compare=True, encode=LOSSLESS)
+    shown = []
+    for path in (source, output):
+        with VideoReader(path) as reader:
+            frame = next(iter(reader))
+        assert frame.rotation == rotation
+        shown.append(np.rot90(frame.pixels, rotation // 90).astype(int))
+    rainy, both = shown
+    height, width = rainy.shape[:2]
+    assert both.shape == (height, 2 * width, 3)
+    assert np.abs(both[:, :width] - rainy).mean() < 2
+    assert np.abs(both[:, width:] - rainy).mean() > 3
 
 
 def test_a_used_derainer_starts_afresh(derainer, make_video, picture, tmp_path):
