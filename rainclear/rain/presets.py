@@ -14,26 +14,26 @@ from rainclear.rain.streaks import StreakLayer
 
 __all__ = ["PRESETS", "preset", "random_rain"]
 
-_NEAR = StreakLayer(density=0.006, length=95, width=4.0, opacity=0.35, angle=6, opening=14)
-_MIDDLE = StreakLayer(density=0.03, length=45, width=1.8, opacity=0.45, angle=5, opening=8)
-_FAR = StreakLayer(family="noise", density=0.12, length=20, width=1.0, opacity=0.22, angle=5)
+_NEAR = StreakLayer(density=0.012, length=95, width=4.0, opacity=0.4, angle=6, opening=14)
+_MIDDLE = StreakLayer(density=0.09, length=45, width=1.8, opacity=0.62, angle=5, opening=8)
+_FAR = StreakLayer(family="noise", density=0.12, length=20, width=1.0, opacity=0.35, angle=5)
 
 PRESETS: dict[str, RainParams] = {
     "light": RainParams(
-        layers=(replace(_MIDDLE, density=0.012), replace(_FAR, density=0.06)),
-        drops=DropParams(coverage=0.02, radius=11),
-        veil=0.1,
+        layers=(replace(_MIDDLE, density=0.025), replace(_FAR, density=0.06, opacity=0.2)),
+        drops=DropParams(coverage=0.03, radius=11),
+        veil=0.05,
     ),
     "moderate": RainParams(
-        layers=(_MIDDLE, _FAR), drops=DropParams(coverage=0.05, radius=14), veil=0.3
+        layers=(_MIDDLE, _FAR), drops=DropParams(coverage=0.08, radius=14), veil=0.1
     ),
     "heavy": RainParams(
-        layers=(_NEAR, replace(_MIDDLE, density=0.06, opacity=0.55), replace(_FAR, opacity=0.35)),
-        drops=DropParams(coverage=0.1, radius=17, sliding=0.2),
-        veil=0.6,
+        layers=(_NEAR, replace(_MIDDLE, density=0.14, opacity=0.75), replace(_FAR, opacity=0.5)),
+        drops=DropParams(coverage=0.14, radius=17, sliding=0.2),
+        veil=0.25,
     ),
-    "streaks": RainParams(layers=(_NEAR, _MIDDLE, _FAR), veil=0.3),
-    "drops": RainParams(drops=DropParams(coverage=0.12, radius=17)),
+    "streaks": RainParams(layers=(_NEAR, _MIDDLE, _FAR)),
+    "drops": RainParams(drops=DropParams(coverage=0.16, radius=17)),
 }
 
 
@@ -62,7 +62,7 @@ def preset(name: str, *, height: int = 720) -> RainParams:
 def _random_layers(rng: np.random.Generator) -> tuple[StreakLayer, ...]:
     angle = float(np.clip(rng.normal(0, 18), -50, 50))
     opening = float(rng.uniform(0, 20)) if rng.random() < 0.4 else 0.0
-    strength = float(rng.uniform(0.4, 1.0))
+    strength = float(rng.uniform(0.5, 1.0))
     layers = []
     for _ in range(int(rng.integers(1, 4))):
         if rng.random() < 0.55:
@@ -72,7 +72,7 @@ def _random_layers(rng: np.random.Generator) -> tuple[StreakLayer, ...]:
                 density=float(np.exp(rng.uniform(np.log(0.005), np.log(0.12)))),
                 length=length,
                 width=float(np.clip(rng.lognormal(0.2, 0.45), 0.7, 0.12 * length + 1.5)),
-                opacity=strength * float(rng.uniform(0.25, 0.9)),
+                opacity=strength * float(rng.uniform(0.35, 0.95)),
                 opening=opening,
             )
         else:
@@ -110,7 +110,7 @@ def random_rain(rng: np.random.Generator) -> RainParams:
     45 % joint rain, 35 % streaks (with or without a veil), 20 % drops.
     """
     kind = rng.choice(["joint", "streaks", "drops"], p=[0.45, 0.35, 0.2])
-    veil = float(rng.uniform(0.05, 1.0)) if kind != "drops" and rng.random() < 0.35 else 0.0
+    veil = float(rng.uniform(0.02, 0.5)) if kind != "drops" and rng.random() < 0.3 else 0.0
     return RainParams(
         layers=_random_layers(rng) if kind != "drops" else (),
         drops=_random_drops(rng) if kind != "streaks" else None,

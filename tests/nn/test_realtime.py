@@ -143,6 +143,17 @@ def test_the_state_decides_the_next_frame(network: RealtimeDDAiAM) -> None:
 
 
 @torch.no_grad()
+def test_a_closed_gate_keeps_the_memory_and_an_open_one_replaces_it(
+    network: RealtimeDDAiAM,
+) -> None:
+    bias, x, memory = network.memory.gates.bias, picture(), torch.rand(1, 16, 4, 6)
+    bias[:16] = -100.0
+    torch.testing.assert_close(network(x, (x, memory)).state[1], memory)
+    bias[:16], bias[16:] = 100.0, 100.0
+    torch.testing.assert_close(network(x, (x, memory)).state[1], torch.ones_like(memory))
+
+
+@torch.no_grad()
 def test_the_initial_state_is_that_of_no_state(network: RealtimeDDAiAM) -> None:
     x = picture()
     assert torch.equal(network(x, network.initial_state(x)).image, network(x).image)
