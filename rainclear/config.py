@@ -116,7 +116,16 @@ class OptimRecipe(Settings):
 
 
 class TrainingRecipe(Settings):
-    """Everything that a training run needs besides the data folder."""
+    """Everything that a training run needs besides the data folder.
+
+    Attributes:
+        data: What training sees.
+        losses: What it minimises.
+        optim: How.
+        precision: Number format of the convolutions.
+        validate_every: Steps between two validations, which also write the checkpoints.
+        start_from: Model, by name or folder, whose weights the network begins with.
+    """
 
     data: DataRecipe
     losses: LossRecipe = LossRecipe()

@@ -13,15 +13,15 @@ from torch import nn
 from rainclear.config import ModelSpec, WeightsSpec, load_yaml, parse, with_overrides
 from rainclear.data.rainy import RainyClips
 from rainclear.data.scenes import load_scenes
-from rainclear.errors import ConfigError, OutputError
+from rainclear.errors import ConfigError, ModelError, OutputError
 from rainclear.nn.reparam import fold_reparam
-from rainclear.runtime.load import build_network
+from rainclear.runtime.load import build_network, load_model
 from rainclear.training.checkpoint import load_checkpoint, whole_file
 from rainclear.training.trainer import Progress, Trainer
 from rainclear.training.validation import Validation
 from rainclear.zoo import models_root
 
-__all__ = ["export_model", "read_recipe", "train_model"]
+__all__ = ["export_model", "read_recipe", "start_network", "train_model"]
 
 _VALIDATION_FRAMES = 60
 
@@ -84,6 +84,8 @@ def train_model(
     scenes = load_scenes(data, recipe.data.include, max_frames=recipe.data.max_frames)
     held_out = load_scenes(data, recipe.data.validation, max_frames=_VALIDATION_FRAMES)
     network = build_network(spec.architecture)
+    if recipe.start_from:
+        start_network(network, recipe.start_from)
     clips = RainyClips(scenes, recipe.data, seed=recipe.optim.seed)
     trainer = Trainer(network, recipe, clips, Validation(held_out, recipe.data), out)
     if resume:
@@ -92,6 +94,26 @@ def train_model(
     best = load_checkpoint(out / "best.ckpt")["network"]
     network.load_state_dict(best)
     return export_model(network, spec, out)
+
+
+def start_network(network: nn.Module, name: str) -> None:
+    """Fill a network in training form with the folded weights of a finished model.
+
+    Args:
+        network: The network, freshly built.
+        name: Model by name or folder.
+
+    Raises:
+        ModelError: There is no such model, or it is another network.
+    """
+    weights = load_model(name).state_dict()
+    try:
+        missing, unexpected = network.load_state_dict(weights, strict=False)
+    except RuntimeError as error:
+        raise ModelError(f"training.start_from: {name!r} is another network: {error}") from error
+    # Folding adds the branches to the kernel; where they begin at zero, nothing is missing.
+    if unexpected or not all(key.endswith((".point", ".edge")) for key in missing):
+        raise ModelError(f"training.start_from: the weights of {name!r} are of another network")
 
 
 def export_model(network: nn.Module, spec: ModelSpec, out: Path) -> Path:

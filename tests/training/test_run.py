@@ -10,10 +10,11 @@ import yaml
 
 from rainclear.config import ModelSpec
 from rainclear.errors import ConfigError, InputError, ModelError, OutputError
+from rainclear.nn.realtime import RealtimeDDAiAM
 from rainclear.nn.reparam import RepConv2d
 from rainclear.runtime.load import build_network, load_model
 from rainclear.training.checkpoint import load_checkpoint
-from rainclear.training.run import export_model, read_recipe, train_model
+from rainclear.training.run import export_model, read_recipe, start_network, train_model
 
 MakeSpec = Callable[..., ModelSpec]
 
@@ -81,6 +82,26 @@ def test_an_export_over_an_older_one(
         export_model(build_network(spec.architecture), spec, out)
     assert (out / "model.safetensors").read_bytes() == before
     assert {p.name for p in out.iterdir()} == {"model.yaml", "model.safetensors"}
+
+
+def test_training_starts_from_a_finished_model(tmp_path: Path, make_spec: MakeSpec) -> None:
+    spec = make_spec()
+    trained = stirred(spec)
+    out = export_model(trained, spec, tmp_path / "tiny")
+    network = build_network(spec.architecture)
+    start_network(network, str(out))
+    x = torch.rand(1, 3, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(network(x).image, trained(x).image, atol=1e-5, rtol=0)
+
+
+def test_training_does_not_start_from_another_network(tmp_path: Path, make_spec: MakeSpec) -> None:
+    spec = make_spec()
+    out = export_model(build_network(spec.architecture), spec, tmp_path / "tiny")
+    with pytest.raises(ModelError, match="another network"):
+        start_network(RealtimeDDAiAM(deep_channels=32), str(out))
+    with pytest.raises(ModelError, match="another network"):
+        start_network(torch.nn.Conv2d(3, 3, 3), str(out))
 
 
 def test_a_run_leaves_a_model(data_folder: Path, tmp_path: Path, make_spec: MakeSpec) -> None:
