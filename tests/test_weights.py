@@ -35,7 +35,8 @@ def rained(frames: list[Picture], name: str) -> Iterator[tuple[Picture, Picture]
 
 
 def drawn_clip(frames: int = 6) -> list[Picture]:
-    picture = dead_leaves(np.random.default_rng(7), 400)
+    # Half as bright, as rain shows on dark scenes.
+    picture = dead_leaves(np.random.default_rng(7), 400) // 2
     return [np.ascontiguousarray(picture[2 * i : 2 * i + 240, i : i + 320]) for i in range(frames)]
 
 
