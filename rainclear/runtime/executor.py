@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from rainclear.errors import StageError
 
-__all__ = ["Executor", "Stage"]
+__all__ = ["Executor", "Sink", "Stage"]
 
 Stage = Callable[[Iterator[Any]], Iterable[Any]]
 
@@ -170,3 +170,74 @@ class Executor:
         finally:
             if isinstance(iterator, Generator):
                 iterator.close()
+
+
+class Sink:
+    """Hands items to a function that runs in a thread of its own, with a bounded queue before it.
+
+    The counterpart of :class:`Executor` at the end of a pipeline: what lies between the two stays
+    in the caller's thread. That is where a network belongs, since OpenMP keeps a team of threads
+    for every thread that asks, and two teams on the same cores cost almost half of the speed.
+
+    Leaving the ``with`` block waits until all items were consumed; leaving it by an exception drops
+    those that wait.
+
+    Args:
+        consume: Called with each item, in order.
+        depth: Items that wait at most.
+
+    Raises:
+        Exception: Whatever ``consume`` raised, from :meth:`put` or at the end of the block.
+    """
+
+    def __init__(self, consume: Callable[[Any], None], *, depth: int = 4) -> None:
+        self._consume = consume
+        self._stop = threading.Event()
+        self._link = _Link(depth, self._stop)
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, name="rainclear-sink", daemon=True)
+        self.seconds = 0.0
+
+    def put(self, item: Any) -> None:
+        """Queue an item; waits while the queue is full."""
+        try:
+            self._link.put(item)
+        except _Stopped:
+            self._raise()
+            raise StageError("the sink was stopped") from None
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            with suppress(_Stopped):
+                self._link.put(_End())
+            while self._thread.is_alive():  # in steps, so that Ctrl-C is heard
+                self._thread.join(_POLL)
+            self._raise()
+        else:
+            self._stop.set()
+            self._thread.join(_JOIN)
+
+    def _raise(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _work(self) -> None:
+        try:
+            for item in self._link:
+                started = time.perf_counter()
+                self._consume(item)
+                self.seconds += time.perf_counter() - started
+        except _Stopped:
+            pass
+        except BaseException as error:  # handed to the caller, whatever it is
+            self._error = error
+            self._stop.set()

@@ -4,7 +4,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 
 from rainclear.errors import OutputError
-from rainclear.frame import Frame
 from rainclear.runtime.derainer import Derainer
-from rainclear.runtime.executor import Executor
+from rainclear.runtime.executor import Executor, Sink
 from rainclear.video import VideoReader, VideoWriter, is_image, read_image, write_image
 
 __all__ = ["EncodeOptions", "JobReport", "derain_file", "derain_picture", "derain_video"]
@@ -97,20 +96,6 @@ def _side_by_side(rainy: Any, derained: Any, rotation: int) -> Any:
     return np.ascontiguousarray(np.rot90(shown, -turns))
 
 
-def _derain_stage(
-    derainer: Derainer, compare: bool
-) -> Callable[[Iterator[Frame]], Iterable[Frame]]:
-    def stage(frames: Iterator[Frame]) -> Iterator[Frame]:
-        for frame in frames:
-            (derained,) = derainer.stream([frame])
-            if compare:
-                both = _side_by_side(frame.pixels, derained.pixels, frame.rotation)
-                derained = replace(derained, pixels=both)
-            yield derained
-
-    return stage
-
-
 def derain_video(
     source: Path_,
     output: Path_,
@@ -139,8 +124,8 @@ def derain_video(
         compare: Write rainy | derained side by side.
         encode: Codec, quality and speed.
         overwrite: Whether an existing output may be replaced.
-        on_frame: Called after every frame with the number written, the number expected (``None`` if
-            unknown) and the rain score.
+        on_frame: Called after every frame with the number derained, the number expected (``None``
+            if unknown) and the rain score.
 
     Raises:
         InputError: The source is missing, no video, or nothing of it decodes.
@@ -152,7 +137,7 @@ def derain_video(
     derainer = derainer or Derainer(model, device=device, precision=precision)
     derainer.reset()
     report = JobReport(input=os.fspath(source), output=os.fspath(output))
-    scores, encode_seconds = 0.0, 0.0
+    frames, scores, model_seconds = 0, 0.0, 0.0
     with VideoReader(source) as reader:
         turned = reader.info.rotation % 180 == 90
         writer = VideoWriter(
@@ -165,22 +150,26 @@ def derain_video(
             preset=encode.speed,
             overwrite=overwrite,
         )
-        with writer, Executor(reader, {"model": _derain_stage(derainer, compare)}) as results:
-            for frame in results:
-                begun = time.perf_counter()
-                writer.write(frame)
-                encode_seconds += time.perf_counter() - begun
-                score = frame.metadata["rain_score"]
-                scores += score
-                if on_frame:
-                    on_frame(writer.frames, reader.info.frames, score)
+        with writer:
+            with Executor(reader, {}) as decoded, Sink(writer.write) as sink:
+                for frame in decoded:
+                    begun = time.perf_counter()
+                    (derained,) = derainer.stream([frame])
+                    model_seconds += time.perf_counter() - begun
+                    score = derained.metadata["rain_score"]
+                    if compare:
+                        both = _side_by_side(frame.pixels, derained.pixels, frame.rotation)
+                        derained = replace(derained, pixels=both)
+                    sink.put(derained)
+                    frames, scores = frames + 1, scores + score
+                    if on_frame:
+                        on_frame(frames, reader.info.frames, score)
             begun = time.perf_counter()
             writer.close()
-            encode_seconds += time.perf_counter() - begun
             report.stage_seconds = {
-                "decode": results.seconds["source"],
-                "model": results.seconds["model"],
-                "encode": encode_seconds,
+                "decode": decoded.seconds["source"],
+                "model": model_seconds,
+                "encode": sink.seconds + time.perf_counter() - begun,
             }
         read = reader.report
     report.frames = writer.frames
