@@ -13,6 +13,7 @@ from rainclear.errors import ConfigError
 __all__ = [
     "ArchitectureSpec",
     "DataRecipe",
+    "DualPixelRecipe",
     "LossRecipe",
     "ModelSpec",
     "OptimRecipe",
@@ -55,7 +56,7 @@ class DataRecipe(Settings):
         backprop: Frames that one gradient goes back through; over the rest the state is carried.
         crop: Height and width of the crops in pixels.
         margin: Pixels rained on around a crop, so that drops show what lies outside it.
-        batch: Clips in a batch.
+        batch: Clips in a batch, over all devices together.
         dry: Share of clips without any rain.
         dead_leaves: Share of clips over procedural pictures (occluding discs of all sizes).
         max_frames: Frames kept of each video.
@@ -66,9 +67,9 @@ class DataRecipe(Settings):
     validation: tuple[str, ...] = Field(min_length=1)
     frames: int = Field(8, ge=1)
     backprop: int = Field(4, ge=1)
-    crop: int = Field(128, ge=32, multiple_of=8)
+    crop: int = Field(112, ge=32, multiple_of=8)
     margin: int = Field(16, ge=0)
-    batch: int = Field(8, ge=1)
+    batch: int = Field(4, ge=1)
     dry: float = Field(0.1, ge=0, le=1)
     dead_leaves: float = Field(0.2, ge=0, le=1)
     max_frames: int = Field(240, ge=1)
@@ -104,7 +105,19 @@ class LossRecipe(Settings):
 
 
 class OptimRecipe(Settings):
-    """Adam with a cosine schedule, gradient clipping and an average of the weights (EMA)."""
+    """Adam with a cosine schedule, gradient clipping and an average of the weights (EMA).
+
+    Attributes:
+        steps: Steps in all.
+        lr: Learning rate after the warm-up.
+        final_lr: Learning rate at the last step.
+        warmup: Steps over which the learning rate rises from zero.
+        clip_norm: Longest gradient; longer ones are scaled down.
+        ema: Share of the old average that a step keeps.
+        accumulate: Parts in which each device goes through its share of a batch, to save memory;
+            the step is the same.
+        seed: Seed of weights and samples.
+    """
 
     steps: int = Field(20000, ge=1)
     lr: float = Field(1e-4, gt=0)
@@ -112,7 +125,29 @@ class OptimRecipe(Settings):
     warmup: int = Field(200, ge=0)
     clip_norm: float = Field(1.0, gt=0)
     ema: float = Field(0.999, ge=0, lt=1)
+    accumulate: int = Field(1, ge=1)
     seed: int = 0
+
+
+class DualPixelRecipe(Settings):
+    """Training on the halves of dual pixels: masks alone first, then all, RAdam in steps.
+
+    The defaults are the schedule of DPRRN, which had 500 epochs, in shares of the run. It starts
+    from ``optim.lr``; the cosine, the warm-up of the rate and ``losses`` do not apply.
+
+    Attributes:
+        warmup: Share of the steps that train the masks alone.
+        milestones: Shares of the run after which the rate falls.
+        decay: What it is multiplied by then.
+        mask: Weight of the binary cross-entropy on each mask.
+        image: Weight of the negative SSIM of each of the four pictures.
+    """
+
+    warmup: float = Field(0.2, ge=0, lt=1)
+    milestones: tuple[float, ...] = (0.44, 0.68, 0.92)
+    decay: float = Field(0.2, gt=0, le=1)
+    mask: float = Field(1.0, ge=0)
+    image: float = Field(1.0, ge=0)
 
 
 class TrainingRecipe(Settings):
@@ -122,17 +157,30 @@ class TrainingRecipe(Settings):
         data: What training sees.
         losses: What it minimises.
         optim: How.
+        init: How the weights begin: ``gaussian`` (σ = 0.01, the paper's) or ``kaiming``; the
+            network's own way if not given.
         precision: Number format of the convolutions.
-        validate_every: Steps between two validations, which also write the checkpoints.
+        channels_last: Lay pictures and weights out with the channels last, faster on most devices.
+        validate_every: Steps between two validations, which also write a checkpoint.
+        save_every: Steps between two checkpoints besides.
+        keep_last: Checkpoints kept; the best by validation is kept anyway.
+        log_every: Steps over which a line of the log and a point of the curves are the mean.
         start_from: Model, by name or folder, whose weights the network begins with.
+        dual_pixel: Makes it a training on dual-pixel halves.
     """
 
     data: DataRecipe
     losses: LossRecipe = LossRecipe()
     optim: OptimRecipe = OptimRecipe()
+    init: Literal["gaussian", "kaiming"] | None = None
     precision: Literal["fp32", "bf16"] = "fp32"
+    channels_last: bool = True
     validate_every: int = Field(1000, ge=1)
+    save_every: int = Field(200, ge=1)
+    keep_last: int = Field(3, ge=1)
+    log_every: int = Field(10, ge=1)
     start_from: str | None = None
+    dual_pixel: DualPixelRecipe | None = None
 
 
 class ModelSpec(Settings):

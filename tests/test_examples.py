@@ -35,7 +35,7 @@ def clip(tmp_path: Path) -> Path:
 
 
 def test_every_example_has_a_test():
-    tested = {"opencv_loop", "add_rain", "stream_frames"}
+    tested = {"add_rain", "detect_predictor", "detect_stream", "opencv_loop", "stream_frames"}
     assert {path.stem for path in EXAMPLES.glob("*.py")} == tested
 
 
@@ -53,3 +53,22 @@ def test_add_rain(clip: Path, tmp_path: Path):
     out = tmp_path / "rainy.mp4"
     assert load("add_rain").main(str(clip), str(out), "heavy") == FRAMES
     assert (probe(out).width, probe(out).height, probe(out).frames) == (64, 48, FRAMES)
+
+
+@pytest.fixture
+def yolo() -> str:
+    path = Path(__file__).parents[2] / "shared" / "detectors" / "yolo11n.pt"
+    if not path.is_file():
+        pytest.skip("needs yolo11n.pt in the shared folder")
+    pytest.importorskip("ultralytics")
+    return str(path)
+
+
+def test_detect_stream(clip: Path, yolo: str, capsys: pytest.CaptureFixture[str]):
+    assert load("detect_stream").main(str(clip), yolo) == FRAMES
+    assert "0.080 s  0 objects" in capsys.readouterr().out
+
+
+def test_detect_predictor(clip: Path, yolo: str, capsys: pytest.CaptureFixture[str]):
+    assert load("detect_predictor").main(str(clip), yolo) == FRAMES
+    assert capsys.readouterr().out.count("rain score") == FRAMES

@@ -11,8 +11,9 @@ from rainclear import Derainer, VideoReader
 from rainclear.data.deadleaves import dead_leaves
 from rainclear.evaluation.metrics import Picture
 from rainclear.evaluation.restoration import evaluate_clip, evaluate_pairs
-from rainclear.rain.clip import RainClip
+from rainclear.rain.clip import RainClip, RainParams
 from rainclear.rain.presets import preset
+from rainclear.rain.rainfall import RainfallParams
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
 HELD_OUT = SHARED / "driving_video" / "udacity_solidWhiteRight.mp4"
@@ -26,9 +27,9 @@ def derainer() -> Derainer:
     return Derainer("d-daiam-rt", device="cpu")
 
 
-def rained(frames: list[Picture], name: str) -> Iterator[tuple[Picture, Picture]]:
+def rained(frames: list[Picture], params: RainParams) -> Iterator[tuple[Picture, Picture]]:
     height, width = frames[0].shape[:2]
-    rain = RainClip(preset(name, height=720), height, width, seed=0)
+    rain = RainClip(params, height, width, seed=0)
     for clean in frames:
         rainy = rain(clean.astype(np.float32) / np.float32(255)).rainy
         yield np.rint(rainy * 255).astype(np.uint8), clean
@@ -41,7 +42,8 @@ def drawn_clip(frames: int = 6) -> list[Picture]:
 
 
 def test_streaks_go(derainer: Derainer):
-    scores = evaluate_clip(rained(drawn_clip(), "streaks"), derainer)
+    rain = RainParams(rainfall=RainfallParams(rate=100, speed=40))
+    scores = evaluate_clip(rained(drawn_clip(), rain), derainer)
     assert scores.rgb_output > scores.rgb_input + 1.0
 
 
@@ -54,7 +56,7 @@ def test_dry_pictures_stay(derainer: Derainer):
 def test_held_out_video_gains_four_decibels(derainer: Derainer):
     with VideoReader(HELD_OUT) as reader:
         clip = [np.ascontiguousarray(f.eight_bit()[200:440, 300:700]) for f in islice(reader, 8)]
-    scores = evaluate_clip(rained(clip, "moderate"), derainer)
+    scores = evaluate_clip(rained(clip, preset("rain100h", height=480)), derainer)
     assert scores.rgb_output > scores.rgb_input + 4.0
     assert evaluate_clip(((f, f) for f in clip), derainer).rgb_output > 40.0
 

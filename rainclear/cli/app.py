@@ -5,7 +5,18 @@ import sys
 import typer
 
 from rainclear import __version__
-from rainclear.cli import data, demo, derain, models, synth, train
+from rainclear.cli import (
+    data,
+    demo,
+    derain,
+    dual,
+    evaluate,
+    explain,
+    models,
+    reproduce,
+    synth,
+    train,
+)
 from rainclear.cli.view import errors, show_error
 from rainclear.errors import RainclearError
 
@@ -21,11 +32,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("derain")(derain.derain)
+app.command("derain-dual")(dual.derain_dual)
 app.command("models")(models.models)
 app.command("demo")(demo.demo)
 app.command("synth")(synth.synth)
 app.command("train")(train.train)
+app.command("reproduce")(reproduce.reproduce)
+app.command("explain")(explain.explain)
 app.add_typer(data.app, name="data")
+app.add_typer(evaluate.app, name="evaluate")
 
 
 def _version(wanted: bool) -> None:

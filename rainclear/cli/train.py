@@ -1,7 +1,9 @@
 """``rainclear train``."""
 
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.live import Live
@@ -10,9 +12,12 @@ from rich.table import Table
 from rainclear.cli.view import console
 
 if TYPE_CHECKING:
-    from rainclear.training.trainer import Progress
+    from rainclear.training.progress import Progress
 
 __all__ = ["train"]
+
+_PAUSE = 30.0
+"""Seconds between two plain lines."""
 
 
 def train(
@@ -24,30 +29,116 @@ def train(
     ] = False,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override, e.g. training.optim.lr=2e-4."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Override, e.g. optim.lr=2e-4."),
+    ] = None,
+    precision: Annotated[
+        Literal["fp32", "bf16"] | None,
+        typer.Option(help="Number format; the recipe's by default."),
+    ] = None,
+    accelerator: Annotated[
+        Literal["auto", "cpu", "cuda"], typer.Option(help="Kind of device.")
+    ] = "auto",
+    devices: Annotated[
+        int | None, typer.Option(min=1, help="Devices of this machine; one by default.")
+    ] = None,
+    nodes: Annotated[
+        int | None, typer.Option(min=1, help="Machines; start this command on each.")
+    ] = None,
+    tensorboard: Annotated[
+        bool | None,
+        typer.Option("--tensorboard/--no-tensorboard", help="By default if it is installed."),
     ] = None,
 ) -> None:
     """Train a network on clean videos and pictures; the rain is generated.
 
-    OUT becomes a model folder that [bold]rainclear derain --model OUT[/] takes.
+    OUT becomes a model folder that [bold]rainclear derain --model OUT[/] takes, with checkpoints,
+    logs and report.html. Ctrl-C saves first; [bold]--resume[/] goes on.
     """
+    import torch
+
     from rainclear.training.run import read_recipe, train_model
 
-    spec = read_recipe(recipe, settings or [])
-    with Live(console=console, refresh_per_second=2) as live:
-        train_model(spec, data, out, resume=resume, report=lambda p: live.update(_table(p)))
-    console.print(f"wrote {out}/model.safetensors", soft_wrap=True, markup=False)
+    overrides = [*(settings or []), *([f"training.precision={precision}"] if precision else [])]
+    spec = read_recipe(recipe, overrides)
+    with _View() as view:
+        train_model(
+            spec,
+            data,
+            out,
+            resume=resume,
+            report=view,
+            accelerator=accelerator,
+            devices=devices,
+            nodes=nodes,
+            tensorboard=tensorboard,
+        )
+    if not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0:
+        console.print(f"wrote {out}/model.safetensors", soft_wrap=True, markup=False)
+
+
+class _View:
+    """A live table on a terminal; elsewhere a line at each validation and every half minute."""
+
+    def __init__(self) -> None:
+        self._live: Live | None = None
+        self._said = time.monotonic()
+        self._scores: dict[str, float] = {}
+
+    def __enter__(self) -> "_View":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def __call__(self, progress: "Progress") -> None:
+        if console.is_terminal:
+            if self._live is None:  # only in the process that has something to tell
+                self._live = Live(console=console, refresh_per_second=2)
+                self._live.start()
+            self._live.update(_table(progress))
+            return
+        new = progress.validation is not self._scores and bool(progress.validation)
+        if new or time.monotonic() - self._said > _PAUSE or progress.step >= progress.steps:
+            self._said, self._scores = time.monotonic(), progress.validation
+            console.print(_line(progress), soft_wrap=True, markup=False)
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"{minutes} min"
+
+
+def _line(progress: "Progress") -> str:
+    parts = [
+        f"step {progress.step}/{progress.steps}",
+        f"loss {sum(progress.losses.values()):.5f}",
+        *(f"{name} {value:.2f}" for name, value in progress.validation.items()),
+        f"{progress.seconds_per_step:.3f} s/step",
+        f"waiting {progress.waiting_share:.0%}",
+        f"ETA {_duration(progress.seconds_left)}",
+    ]
+    return "  ".join(parts)
 
 
 def _table(progress: "Progress") -> Table:
     table = Table(box=None, show_header=False)
-    left = (progress.steps - progress.step) * progress.seconds_per_step
     table.add_row("step", f"{progress.step} of {progress.steps}")
+    table.add_row("time left", _duration(progress.seconds_left))
     table.add_row(
-        "seconds a step", f"{progress.seconds_per_step:.3f}, about {left / 60:.0f} min left"
+        "seconds a step",
+        f"{progress.seconds_per_step:.3f}, {progress.waiting_share:.0%} of it waiting for data",
     )
+    table.add_row("learning rate", f"{progress.lr:.2e}")
     for name, value in progress.losses.items():
         table.add_row(name, f"{value:.5f}")
     for name, value in progress.validation.items():
         table.add_row(name, f"{value:.2f} dB", style="cyan")
+    if progress.validation:
+        table.add_row("best score", f"{progress.best:.2f} dB", style="bold cyan")
     return table

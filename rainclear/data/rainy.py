@@ -14,8 +14,9 @@ from torch.utils.data import IterableDataset, get_worker_info
 from rainclear.config import DataRecipe
 from rainclear.data.deadleaves import dead_leaves
 from rainclear.data.scenes import Scene, sample_clip
+from rainclear.rain.camera import Camera
 from rainclear.rain.clip import RainClip, RainParams
-from rainclear.rain.presets import random_rain
+from rainclear.rain.mixture import random_camera, random_rain
 
 __all__ = ["RainyClips", "rain_on"]
 
@@ -35,8 +36,11 @@ def rain_on(
     *,
     seed: int,
     margin: int = 0,
+    camera: Camera | None = None,
 ) -> dict[str, Tensor]:
     """Rain on a clip of pictures H×W×3 in [0, 1]; ``None`` leaves it dry.
+
+    ``camera`` is that of the pictures where they are crops; see :class:`RainClip`.
 
     Returns:
         ``rainy``, ``clean`` (T×3×h×w) and ``streaks``, ``drops`` (soft masks, T×1×h×w), uint8, with
@@ -48,7 +52,7 @@ def rain_on(
         clean = _tensor([picture[inner] for picture in clip])
         none = torch.zeros_like(clean[:, :1])
         return {"rainy": clean, "clean": clean, "streaks": none, "drops": none}
-    rain = RainClip(params, height, width, seed=seed)
+    rain = RainClip(params, height, width, seed=seed, camera=camera)
     frames = [rain(picture) for picture in clip]
     return {
         "rainy": _tensor([f.rainy[inner] for f in frames]),
@@ -91,8 +95,10 @@ class RainyClips(IterableDataset[dict[str, Tensor]]):
             scene = self.scenes[int(rng.choice(len(self.scenes), p=self.weights))]
         size = recipe.crop + 2 * recipe.margin
         clip = sample_clip(scene, rng, size=size, length=recipe.frames)
-        params = None if rng.random() < recipe.dry else random_rain(rng)
-        return rain_on(clip, params, seed=int(rng.integers(2**31)), margin=recipe.margin)
+        camera = random_camera(rng, size, size)
+        params = None if rng.random() < recipe.dry else random_rain(rng, camera)
+        seed = int(rng.integers(2**31))
+        return rain_on(clip, params, seed=seed, margin=recipe.margin, camera=camera)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Yield samples for ever; worker ``k`` of ``n`` makes every n-th batch.

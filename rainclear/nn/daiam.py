@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from rainclear.nn.blocks import init_gaussian
-from rainclear.nn.dam import DAM, DECODER_CHANNELS, GlobalDecoder
+from rainclear.nn.dam import DAM, WIDTH, GlobalDecoder
 from rainclear.nn.output import Branch, Derained, Stage
 
 
@@ -14,13 +14,20 @@ class DAiAM(nn.Module):
     The outer attention tells streaks from drops, the inner one heavy rain from light. Each DAM
     keeps its own D_global, which serves its own loss (Eq. 10) and not the result, so it runs in
     training mode alone: in evaluation mode the branches' ``image`` is ``None``.
+
+    Args:
+        width: The encoders' channels; 32 in the paper.
+
+    Attributes:
+        details: Run each DAM's own D_global in evaluation mode too. The result stays the same.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, width: int = WIDTH) -> None:
         super().__init__()
-        self.streaks = DAM("streaks")
-        self.drops = DAM("drops")
-        self.fuse = GlobalDecoder(2 * DECODER_CHANNELS)
+        self.streaks = DAM("streaks", width=width)
+        self.drops = DAM("drops", width=width)
+        self.fuse = GlobalDecoder(4 * width, width)
+        self.details = False
         init_gaussian(self.fuse)
 
     def forward(self, x: Tensor, state: tuple[Tensor, ...] | None = None) -> Derained:
@@ -40,7 +47,7 @@ class DAiAM(nn.Module):
 
     def _branch(self, dam: DAM, x: Tensor) -> tuple[Branch, Tensor]:
         branch, features = dam.restore(x)
-        if self.training:
+        if self.training or self.details:
             branch = branch._replace(image=dam.fuse(features, x))
         return branch, features
 
@@ -50,13 +57,14 @@ class StackedDAiAM(nn.Module):
 
     Args:
         stages: Number of DAiAMs, at least 1; the paper's ablation has two.
+        width: The encoders' channels; 32 in the paper.
     """
 
-    def __init__(self, stages: int = 2) -> None:
+    def __init__(self, stages: int = 2, *, width: int = WIDTH) -> None:
         super().__init__()
         if stages < 1:
             raise ValueError(f"stages is {stages}; use at least 1")
-        self.stages = nn.ModuleList(DAiAM() for _ in range(stages))
+        self.stages = nn.ModuleList(DAiAM(width=width) for _ in range(stages))
 
     def forward(self, x: Tensor, state: tuple[Tensor, ...] | None = None) -> Derained:
         """Take the rain out stage by stage; each stage sees the one before's picture alone.

@@ -22,35 +22,43 @@ from rainclear.nn.output import Branch, Derained, Stage
 Rain = Literal["streaks", "drops"]
 AttentionMode = Literal["zero", "odd", "dual"]
 
-ENCODER_CHANNELS = 32
-DECODER_CHANNELS = 64
+WIDTH = 32
+"""The encoder's channels in the paper; the decoders have twice as many."""
 
 
 class Encoder(nn.Module):
-    """E: one convolution, three residual blocks, one ConvLSTM of 32 channels (Table 1)."""
+    """E: one convolution, three residual blocks, one ConvLSTM (Table 1).
 
-    def __init__(self) -> None:
+    Args:
+        channels: Channels throughout; 32 in the paper.
+    """
+
+    def __init__(self, channels: int = WIDTH) -> None:
         super().__init__()
-        self.head = conv3x3(3, ENCODER_CHANNELS)
-        self.blocks = nn.Sequential(*(ResBlock(ENCODER_CHANNELS) for _ in range(3)))
-        self.memory = ConvLSTM(ENCODER_CHANNELS, ENCODER_CHANNELS)
+        self.head = conv3x3(3, channels)
+        self.blocks = nn.Sequential(*(ResBlock(channels) for _ in range(3)))
+        self.memory = ConvLSTM(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map the picture, N×3×H×W, to the features F, N×32×H×W in (-1, 1)."""
+        """Map the picture, N×3×H×W, to the features F, N×channels×H×W in (-1, 1)."""
         features = self.blocks(F.leaky_relu(self.head(x), LEAK))
         hidden, _ = self.memory(features)
         return hidden
 
 
 class Attention(nn.Module):
-    """S⁺ and S⁻, the pair of intensity-aware maps (Eq. 1, 2)."""
+    """S⁺ and S⁻, the pair of intensity-aware maps (Eq. 1, 2).
 
-    def __init__(self) -> None:
+    Args:
+        channels: Channels of F.
+    """
+
+    def __init__(self, channels: int = WIDTH) -> None:
         super().__init__()
-        self.conv = conv3x3(ENCODER_CHANNELS, 1)
+        self.conv = conv3x3(channels, 1)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Map F, N×32×H×W, to (S⁺, S⁻), each N×1×H×W in [0, 1], whose sum is 1."""
+        """Map F, N×channels×H×W, to (S⁺, S⁻), each N×1×H×W in [0, 1], whose sum is 1."""
         heavy = torch.sigmoid(self.conv(features))
         return heavy, 1 - heavy
 
@@ -58,25 +66,29 @@ class Attention(nn.Module):
 class Decoder(nn.Module):
     """D_heavy or D_light: a convolution, a ConvLSTM, five residual blocks, a convolution (Table 2).
 
-    The features are 64 channels wide throughout.
+    The features are twice as wide as the encoder's throughout: 64 channels in the paper.
+
+    Args:
+        width: The encoder's channels.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, width: int = WIDTH) -> None:
         super().__init__()
-        self.head = conv3x3(ENCODER_CHANNELS + 3, DECODER_CHANNELS)
-        self.memory = ConvLSTM(DECODER_CHANNELS, DECODER_CHANNELS)
-        self.blocks = nn.Sequential(*(ResBlock(DECODER_CHANNELS) for _ in range(5)))
-        self.tail = conv3x3(DECODER_CHANNELS, 3)
+        channels = 2 * width
+        self.head = conv3x3(width + 3, channels)
+        self.memory = ConvLSTM(channels, channels)
+        self.blocks = nn.Sequential(*(ResBlock(channels) for _ in range(5)))
+        self.tail = conv3x3(channels, 3)
 
     def forward(self, attended: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """Restore the picture from attended features (Eq. 6, 7).
 
         Args:
-            attended: F⁺att or F⁻att, N×32×H×W.
+            attended: F⁺att or F⁻att, N×width×H×W.
             x: The rainy picture I_i, N×3×H×W.
 
         Returns:
-            The picture, N×3×H×W, and the features it was made from, N×64×H×W.
+            The picture, N×3×H×W, and the features it was made from, N×(2·width)×H×W.
         """
         features = F.leaky_relu(self.head(torch.cat((attended, x), dim=1)), LEAK)
         hidden, _ = self.memory(features)
@@ -89,13 +101,15 @@ class GlobalDecoder(nn.Module):
 
     Args:
         channels_in: Channels of the features to fuse: 64 inside a DAM, 128 for two DAMs.
+        width: The encoder's channels; this decoder has twice as many.
     """
 
-    def __init__(self, channels_in: int) -> None:
+    def __init__(self, channels_in: int, width: int = WIDTH) -> None:
         super().__init__()
-        self.head = conv3x3(channels_in + 3, DECODER_CHANNELS)
-        self.blocks = nn.Sequential(*(ResBlock(DECODER_CHANNELS) for _ in range(2)))
-        self.tail = conv3x3(DECODER_CHANNELS, 3)
+        channels = 2 * width
+        self.head = conv3x3(channels_in + 3, channels)
+        self.blocks = nn.Sequential(*(ResBlock(channels) for _ in range(2)))
+        self.tail = conv3x3(channels, 3)
 
     def forward(self, features: Tensor, x: Tensor) -> Tensor:
         """Fuse features, N×channels_in×H×W, and the picture, N×3×H×W, to a picture, N×3×H×W."""
@@ -122,21 +136,31 @@ class DAM(nn.Module):
         rain: The type of rain; decides under which name the branch is returned.
         attention: The mode. With ``zero`` the branch's attention map is constant 1, the weight
             that F really gets, so that the attention loss (Eq. 5) has no gradient.
+        width: The encoder's channels; the decoders have twice as many. 32 in the paper, fewer for
+            comparisons on small machines.
     """
 
-    def __init__(self, rain: Rain = "streaks", *, attention: AttentionMode = "dual") -> None:
+    def __init__(
+        self,
+        rain: Rain = "streaks",
+        *,
+        attention: AttentionMode = "dual",
+        width: int = WIDTH,
+    ) -> None:
         super().__init__()
         if rain not in ("streaks", "drops"):
             raise ValueError(f"rain is {rain!r}; use 'streaks' or 'drops'")
         if attention not in ("zero", "odd", "dual"):
             raise ValueError(f"attention is {attention!r}; use 'zero', 'odd' or 'dual'")
+        if width < 1:
+            raise ValueError(f"width is {width}; use at least 1")
         self.rain = rain
         self.mode = attention
-        self.encoder = Encoder()
-        self.attention = None if attention == "zero" else Attention()
-        self.heavy = Decoder()
-        self.light = Decoder()
-        self.fuse = GlobalDecoder(DECODER_CHANNELS)
+        self.encoder = Encoder(width)
+        self.attention = None if attention == "zero" else Attention(width)
+        self.heavy = Decoder(width)
+        self.light = Decoder(width)
+        self.fuse = GlobalDecoder(2 * width, width)
         init_gaussian(self)
 
     def restore(self, x: Tensor) -> tuple[Branch, Tensor]:
@@ -147,7 +171,7 @@ class DAM(nn.Module):
 
         Returns:
             The branch, its ``image`` being ``None``, and the sum of both decoders' features,
-            N×64×H×W.
+            N×(2·width)×H×W.
         """
         features = self.encoder(x)
         if self.attention is None:

@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from rainclear.nn.blocks import LEAK, init_gaussian
 from rainclear.nn.daiam import DAiAM
-from rainclear.nn.dam import DAM, AttentionMode, Rain
-from rainclear.nn.output import Derained, Stage
+from rainclear.nn.dam import DAM, WIDTH, AttentionMode, Rain
+from rainclear.nn.output import Derained, Differentials, Stage
 
 BALANCE = 0.5
 """w of Eq. 14 (Section 4.1)."""
@@ -58,8 +58,10 @@ class DifferentialModule(nn.Module):
         self.to_previous = FilterNet()
         init_gaussian(self)
 
-    def forward(self, output: Tensor, source: Tensor, previous: Tensor) -> Tensor:
-        """Return I_f = I_o^t ⊗ A + w · I_i ⊗ B.
+    def forward(
+        self, output: Tensor, source: Tensor, previous: Tensor
+    ) -> tuple[Tensor, Differentials]:
+        """Return I_f = I_o^t ⊗ A + w · I_i ⊗ B, and both maps.
 
         Args:
             output: I_o^t, this stage's picture, N×3×H×W.
@@ -68,11 +70,10 @@ class DifferentialModule(nn.Module):
                 there is none, and ``source`` stands for it.
 
         Returns:
-            I_f, N×3×H×W, where A = FilterNet(I_o^t - I_i) and B = FilterNet(I_o^t - I_o^{t-1}).
+            I_f, N×3×H×W, and A = FilterNet(I_o^t - I_i), B = FilterNet(I_o^t - I_o^{t-1}).
         """
-        keep = self.to_input(output - source)
-        again = self.to_previous(output - previous)
-        return output * keep + self.balance * (source * again)
+        maps = Differentials(self.to_input(output - source), self.to_previous(output - previous))
+        return output * maps.to_input + self.balance * (source * maps.to_previous), maps
 
 
 class HeavyToLight(nn.Module):
@@ -109,8 +110,10 @@ class HeavyToLight(nn.Module):
         previous = x
         for differential, network in zip(self.differentials, self.stages[1:], strict=True):
             output = result.image
-            result = network(differential(output, x, previous))
-            done.extend(result.stages)
+            fused, maps = differential(output, x, previous)
+            result = network(fused)
+            first, *others = result.stages
+            done += [first._replace(differentials=maps), *others]
             previous = output
         return Derained(result.image, None, tuple(done))
 
@@ -123,6 +126,7 @@ class DDAM(HeavyToLight):
         stages: Number of DAMs, at least 1.
         attention: Attention mode of every DAM.
         balance: w of Eq. 14.
+        width: The encoders' channels; 32 in the paper.
     """
 
     def __init__(
@@ -132,8 +136,10 @@ class DDAM(HeavyToLight):
         stages: int = 2,
         attention: AttentionMode = "dual",
         balance: float = BALANCE,
+        width: int = WIDTH,
     ) -> None:
-        super().__init__([DAM(rain, attention=attention) for _ in range(stages)], balance=balance)
+        dams = [DAM(rain, attention=attention, width=width) for _ in range(stages)]
+        super().__init__(dams, balance=balance)
 
 
 class DDAiAM(HeavyToLight):
@@ -142,7 +148,9 @@ class DDAiAM(HeavyToLight):
     Args:
         stages: Number of DAiAMs, at least 1.
         balance: w of Eq. 14.
+        width: The encoders' channels; 32 in the paper.
     """
 
-    def __init__(self, stages: int = 2, *, balance: float = BALANCE) -> None:
-        super().__init__([DAiAM() for _ in range(stages)], balance=balance)
+    def __init__(self, stages: int = 2, *, balance: float = BALANCE, width: int = WIDTH) -> None:
+        daiams = [DAiAM(width=width) for _ in range(stages)]
+        super().__init__(daiams, balance=balance)

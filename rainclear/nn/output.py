@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class Branch(NamedTuple):
@@ -22,6 +22,18 @@ class Branch(NamedTuple):
     image: Tensor | None
 
 
+class Differentials(NamedTuple):
+    """Both soft maps of Eq. 14, N×1×H×W (one for all colours) or N×3×H×W, in [0, 1].
+
+    Attributes:
+        to_input: A, from the difference to the rainy input.
+        to_previous: B, from the difference to the output before.
+    """
+
+    to_input: Tensor
+    to_previous: Tensor
+
+
 class Stage(NamedTuple):
     """One stage of the heavy-to-light scheme (Section 3.5).
 
@@ -29,11 +41,14 @@ class Stage(NamedTuple):
         image: The stage's result, N×3×H×W, RGB, not clamped.
         streaks: The rain-streak branch, or ``None`` where the stage has none.
         drops: The raindrop branch, or ``None`` where the stage has none.
+        differentials: The maps that this stage's input was made with; ``None`` in the first stage,
+            or where a network does not show them.
     """
 
     image: Tensor
     streaks: Branch | None
     drops: Branch | None
+    differentials: Differentials | None = None
 
 
 class Derained(NamedTuple):
@@ -58,3 +73,15 @@ class Derained(NamedTuple):
     def drops(self) -> Branch | None:
         """The last stage's raindrop branch."""
         return self.stages[-1].drops
+
+
+def show_details(network: nn.Module) -> nn.Module:
+    """Ask for everything that a network otherwise builds in training alone; returns it.
+
+    Networks that leave parts of their answer out in evaluation mode have an attribute ``details``.
+    The result stays the same; it takes longer.
+    """
+    for module in network.modules():
+        if isinstance(getattr(module, "details", None), bool):
+            module.details = True  # type: ignore[assignment]
+    return network

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rainclear.nn.output import Branch, Derained, Stage
+from rainclear.nn.output import Branch, Derained, Differentials, Stage
 from rainclear.nn.reparam import RepConv2d
 
 __all__ = ["RealtimeDDAiAM"]
@@ -104,6 +104,10 @@ class RealtimeDDAiAM(nn.Module):
         w: Weight of the second differential in Eq. 14.
 
     Input height and width must be multiples of 8.
+
+    Attributes:
+        details: Show all of the answer in evaluation mode too: the first stage, the branches'
+            heavy and light pictures, and the maps of Eq. 14. The result stays the same.
     """
 
     def __init__(
@@ -111,6 +115,7 @@ class RealtimeDDAiAM(nn.Module):
     ) -> None:
         super().__init__()
         self.channels, self.hidden, self.w = channels, hidden, w
+        self.details = False
         self.stem = RepConv2d(2 * _PICTURE, channels)
         self.shallow = _ResBlock(channels)
         self.down = RepConv2d(channels, deep_channels, stride=2)
@@ -128,7 +133,8 @@ class RealtimeDDAiAM(nn.Module):
         self.refine_in = RepConv2d(_PICTURE, channels)
         self.refine = _ResBlock(channels)
         self.refine_image = RepConv2d(channels, _PICTURE)
-        # Read in training only: the pictures of D_heavy and D_light of each rain type (Eq. 6, 7).
+        # Read in training and for details only: the pictures of D_heavy and D_light of each rain
+        # type (Eq. 6, 7).
         self.branch_image = nn.ModuleList(nn.Conv2d(16, _PICTURE, 1) for _ in range(4))
         self._reset_heads()
 
@@ -158,7 +164,7 @@ class RealtimeDDAiAM(nn.Module):
     def _branches(self, x: Tensor, f: _Features) -> tuple[Branch, Branch]:
         maps = F.pixel_shuffle(f.attentions, _BLOCK)
         images: list[Tensor | None] = [None] * 4
-        if self.training:
+        if self.training or self.details:
             parts = f.weighted.chunk(4, 1)  # heavy streaks, heavy drops, light streaks, light drops
             images = [
                 F.pixel_shuffle(x + head(part), _BLOCK)
@@ -180,7 +186,7 @@ class RealtimeDDAiAM(nn.Module):
 
         Returns the picture (not clamped), the state for the next frame, and the last stage. The
         first stage and the heavy and light pictures of the branches, which nothing but the losses
-        looks at, are built in training mode only.
+        looks at, are built in training mode only, or where ``details`` is set.
         """
         previous_image, h = self.initial_state(x) if state is None else state
         blocks = F.pixel_unshuffle(x, _BLOCK)
@@ -198,6 +204,10 @@ class RealtimeDDAiAM(nn.Module):
 
         streaks, drops = self._branches(blocks, attended)
         stages = [Stage(image, streaks, drops)]
-        if self.training:
-            stages.insert(0, Stage(F.pixel_shuffle(first, _BLOCK), streaks, drops))
+        if self.training or self.details:
+            maps = Differentials(F.pixel_shuffle(a, _BLOCK), F.pixel_shuffle(b, _BLOCK))
+            stages = [
+                Stage(F.pixel_shuffle(first, _BLOCK), streaks, drops),
+                Stage(image, streaks, drops, maps),
+            ]
         return Derained(image=image, state=(image, h), stages=tuple(stages))

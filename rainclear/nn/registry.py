@@ -10,6 +10,7 @@ from torch import nn
 from rainclear.nn.daiam import DAiAM, StackedDAiAM
 from rainclear.nn.dam import DAM
 from rainclear.nn.differential import DDAM, DDAiAM
+from rainclear.nn.dprrn import DPRRN
 from rainclear.nn.realtime import RealtimeDDAiAM
 
 __all__ = ["NETWORKS", "Network"]
@@ -63,4 +64,7 @@ NETWORKS = _networks(
     Network(name="daiam-daiam", build=StackedDAiAM, summary="two DAiAM in a row (Table 7)"),
     Network(name="d-dam", build=DDAM, summary="differential-driven DAM (Tables 4, 5)"),
     Network(name="d-daiam", build=DDAiAM, summary="DAiAM → differential → DAiAM (Sec. 3.5)"),
+    Network(
+        name="dprrn", build=DPRRN, summary="drops off the halves of dual pixels", size_multiple=8
+    ),
 )

@@ -1,11 +1,14 @@
 """Rain over a clip: veil, streaks and drops together, coherent from frame to frame."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from rainclear.rain.camera import Camera, Optics
 from rainclear.rain.drops import DropParams, Drops
+from rainclear.rain.dual_pixel import render_halves
 from rainclear.rain.masks import soft_mask
+from rainclear.rain.rainfall import Rainfall, RainfallParams
 from rainclear.rain.streaks import Float, StreakLayer, Streaks
 from rainclear.rain.veil import add_veil, road_depth, transmission
 
@@ -20,16 +23,19 @@ class RainParams:
     """All that defines the rain of one clip, apart from the seed.
 
     Attributes:
-        layers: Streak layers.
+        rainfall: Falling rain by physics, or ``None``.
+        layers: Streaks as the public data sets draw them, over it.
         drops: Drops on the glass, or ``None``.
         veil: Strength of the veil: optical depth at the horizon (0 = none).
         airlight: Brightness of the veil, 0..1.
         streak_light: Brightness of the streaks, 0..1.
         tint: Colour of the airlight, RGB factors around 1.
         horizon: Height of the horizon from the top, in picture heights.
-        additive: Streaks add light (public streak sets) instead of covering the scene.
+        additive: Streaks of the layers add light instead of covering the scene.
+        optics: Camera that sees it, for rainfall and drops.
     """
 
+    rainfall: RainfallParams | None = None
     layers: tuple[StreakLayer, ...] = ()
     drops: DropParams | None = None
     veil: float = 0.0
@@ -38,6 +44,12 @@ class RainParams:
     tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
     horizon: float = 0.45
     additive: bool = False
+    optics: Optics = field(default_factory=Optics)
+
+    @property
+    def rate(self) -> float | None:
+        """Rain rate in mm/h, where the rain falls by physics."""
+        return self.rainfall.rate if self.rainfall else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +62,8 @@ class RainyFrame:
         clean: The scene.
         streak_mask: |rainy − drop_only| as a soft mask, H×W in [0, 1].
         drop_mask: |drop_only − clean| as a soft mask, H×W in [0, 1].
+        left: What the left half of a dual-pixel sensor sees of ``rainy``, where asked for.
+        right: The same of the right half; ``rainy`` is the mean of both.
     """
 
     rainy: Float
@@ -57,6 +71,8 @@ class RainyFrame:
     clean: Float
     streak_mask: Float
     drop_mask: Float
+    left: Float | None = None
+    right: Float | None = None
 
 
 class RainClip:
@@ -67,17 +83,34 @@ class RainClip:
         height: Height of the pictures in pixels.
         width: Width in pixels.
         seed: Seed of all randomness: the same seed and frames give the same rain, bit for bit.
+        camera: Camera of these pictures where they are a crop; by default one with the optics of
+            ``params`` that looks straight ahead.
+        dual_pixel: Give both halves of a dual-pixel sensor too.
     """
 
-    def __init__(self, params: RainParams, height: int, width: int, *, seed: int) -> None:
-        self.params = params
-        streak_rng, drop_rng, veil_rng = np.random.default_rng(seed).spawn(3)
+    def __init__(
+        self,
+        params: RainParams,
+        height: int,
+        width: int,
+        *,
+        seed: int,
+        camera: Camera | None = None,
+        dual_pixel: bool = False,
+    ) -> None:
+        self.params, self.seed, self.dual_pixel = params, seed, dual_pixel
+        self.camera = camera or Camera.of(params.optics, height, width)
+        streak_rng, drop_rng, veil_rng, fall_rng = np.random.default_rng(seed).spawn(4)
+        self._rainfall = (
+            Rainfall(params.rainfall, self.camera, fall_rng) if params.rainfall else None
+        )
         vanishing_point = (width / 2, params.horizon * height)
         self._streaks = Streaks(
             list(params.layers), height, width, streak_rng, vanishing_point=vanishing_point
         )
-        self._drops = Drops(params.drops, height, width, drop_rng) if params.drops else None
+        self._drops = Drops(params.drops, self.camera, drop_rng) if params.drops else None
         self._air = np.clip(np.array(params.tint) * params.airlight, 0, 1).astype(np.float32)
+        self._glow = np.square(self._air)
         self._transmission: Float | None = None
         self._light = np.clip(np.array(params.tint) * params.streak_light, 0, 1).astype(np.float32)
         if params.veil > 0:
@@ -87,6 +120,12 @@ class RainClip:
     def _fall(self, scene: Float) -> Float:
         if self._transmission is not None:
             scene = add_veil(scene, self._transmission, self._air)
+        if self._rainfall is not None:
+            covered, glow = self._rainfall.render()
+            # Linear in light, with a gamma of 2.
+            light = scene * scene * (1.0 - covered[..., None])
+            light += glow[..., None] * self._glow
+            scene = np.sqrt(np.minimum(light, 1.0, out=light), out=light)
         if not self.params.layers:
             return scene
         alpha = self._streaks.render()[..., None]
@@ -101,11 +140,18 @@ class RainClip:
     def __call__(self, clean: Float) -> RainyFrame:
         """Rain on the next frame, H×W×3 float32 in [0, 1]."""
         fallen = self._fall(clean)
+        left = right = None
         if self._drops is None:
             rainy, drop_only = fallen, clean
+            if self.dual_pixel:
+                left = right = rainy
         else:
             both = np.concatenate([fallen, clean], axis=2)  # one look through the glass for both
-            seen, _ = self._drops.render(both)
+            if self.dual_pixel:
+                halves = render_halves(self._drops, both)
+                seen, left, right = halves.combined, halves.left[..., :3], halves.right[..., :3]
+            else:
+                seen, _ = self._drops.render(both)
             rainy, drop_only = seen[..., :3], seen[..., 3:]
         return RainyFrame(
             rainy=rainy,
@@ -113,4 +159,6 @@ class RainClip:
             clean=clean,
             streak_mask=soft_mask(rainy, drop_only, full_scale=MASK_FULL_SCALE),
             drop_mask=soft_mask(drop_only, clean, full_scale=MASK_FULL_SCALE),
+            left=left,
+            right=right,
         )

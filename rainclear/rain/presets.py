@@ -1,47 +1,104 @@
-"""Named kinds of rain, and the wide random mixture that networks are trained on.
+"""Named kinds of rain, for pictures of any size.
 
-Lengths are in pixels of a picture 720 lines high; :func:`preset` scales them to the one at hand.
+Rainfall and drops are in real units and follow the camera; the streak layers of the public sets
+are in pixels of a picture 720 lines high, which :func:`preset` scales to the one at hand.
 """
 
 from dataclasses import replace
 
-import numpy as np
-
 from rainclear.errors import ConfigError
+from rainclear.rain.camera import Optics
 from rainclear.rain.clip import RainParams
 from rainclear.rain.drops import DropParams
+from rainclear.rain.rainfall import RainfallParams
 from rainclear.rain.streaks import StreakLayer
+from rainclear.rain.veil import HORIZON, extinction
 
-__all__ = ["PRESETS", "preset", "random_rain"]
+__all__ = ["PRESETS", "preset"]
 
-_NEAR = StreakLayer(density=0.012, length=95, width=4.0, opacity=0.4, angle=6, opening=14)
-_MIDDLE = StreakLayer(density=0.09, length=45, width=1.8, opacity=0.62, angle=5, opening=8)
-_FAR = StreakLayer(family="noise", density=0.12, length=20, width=1.0, opacity=0.35, angle=5)
+
+def _weather(
+    rate: float, speed: float, *, wind: float = 1.0, exposure: float = 0.005
+) -> RainParams:
+    return RainParams(
+        rainfall=RainfallParams(rate=rate, speed=speed, wind=wind),
+        veil=extinction(rate) * HORIZON,
+        optics=Optics(exposure=exposure),
+    )
+
 
 PRESETS: dict[str, RainParams] = {
-    "light": RainParams(
-        layers=(replace(_MIDDLE, density=0.025), replace(_FAR, density=0.06, opacity=0.2)),
-        drops=DropParams(coverage=0.03, radius=11),
-        veil=0.05,
+    "drizzle": replace(
+        _weather(2, 30), drops=DropParams(coverage=0.03, radius=0.7, glass_distance=350)
     ),
-    "moderate": RainParams(
-        layers=(_MIDDLE, _FAR), drops=DropParams(coverage=0.08, radius=14), veil=0.1
+    "moderate": replace(
+        _weather(10, 50), drops=DropParams(coverage=0.06, radius=1.0, glass_distance=300)
     ),
-    "heavy": RainParams(
-        layers=(_NEAR, replace(_MIDDLE, density=0.14, opacity=0.75), replace(_FAR, opacity=0.5)),
-        drops=DropParams(coverage=0.14, radius=17, sliding=0.2),
-        veil=0.25,
+    "heavy": replace(
+        _weather(30, 60, wind=2.0),
+        drops=DropParams(coverage=0.12, radius=1.3, glass_distance=250, sliding=0.15, speed=60),
     ),
-    "streaks": RainParams(layers=(_NEAR, _MIDDLE, _FAR)),
-    "drops": RainParams(drops=DropParams(coverage=0.16, radius=17)),
+    "storm": replace(
+        _weather(80, 40, wind=5.0, exposure=0.008),
+        drops=DropParams(
+            coverage=0.18, radius=1.6, glass_distance=250, sliding=0.25, speed=40, growth=0.05
+        ),
+    ),
+    "windshield": replace(
+        _weather(4, 30),
+        drops=DropParams(
+            coverage=0.3, radius=1.4, glass_distance=200, sliding=0.05, growth=0.05, wiper=4.0
+        ),
+    ),
+    "night": RainParams(
+        rainfall=RainfallParams(rate=20, speed=50, wind=1.0, light=0.25, headlights=4.0),
+        drops=DropParams(coverage=0.08, radius=1.2, glass_distance=250),
+        veil=0.5 * extinction(20) * HORIZON,
+        airlight=0.25,
+        optics=Optics(exposure=0.02),
+    ),
+    "rain100h": RainParams(
+        layers=(
+            StreakLayer(density=0.09, length=75, width=3.4, opacity=0.6, angle=14),
+            StreakLayer(density=0.16, length=42, width=1.8, opacity=0.7, angle=14),
+            StreakLayer(
+                family="noise", density=0.25, length=36, width=2.0, opacity=0.35, angle=14, haze=0.1
+            ),
+        ),
+        streak_light=1.0,
+        additive=True,
+    ),
+    "jrsrd": RainParams(
+        layers=(
+            StreakLayer(family="noise", density=0.17, length=65, width=1.7, opacity=0.7, angle=12),
+            StreakLayer(family="noise", density=0.17, length=32, opacity=0.4, angle=10),
+        ),
+        drops=DropParams(coverage=0.16, radius=1.0, glass_distance=60),
+        streak_light=1.0,
+        optics=Optics(aperture=0.001),
+    ),
 }
 
 
-def preset(name: str, *, height: int = 720) -> RainParams:
-    """Rain by name, scaled to pictures of ``height`` lines.
+def preset(
+    name: str,
+    *,
+    height: int = 720,
+    rate: float | None = None,
+    speed: float | None = None,
+    coverage: float | None = None,
+) -> RainParams:
+    """Rain by name, for pictures of ``height`` lines.
+
+    Args:
+        name: One of :data:`PRESETS`.
+        height: Height of the pictures in pixels.
+        rate: Rain rate in mm/h instead of the preset's; the veil goes with it.
+        speed: Speed of the vehicle in km/h instead of the preset's.
+        coverage: Share of the glass under drops instead of the preset's, 0 for none.
 
     Raises:
-        ConfigError: The name is not one of :data:`PRESETS`.
+        ConfigError: There is no such preset, or a value is out of range.
     """
     if name not in PRESETS:
         raise ConfigError(f"no rain preset named {name!r}; there are: {', '.join(PRESETS)}")
@@ -50,74 +107,34 @@ def preset(name: str, *, height: int = 720) -> RainParams:
         replace(layer, length=max(3.0, layer.length * k), width=max(0.8, layer.width * k))
         for layer in params.layers
     )
-    drops = params.drops and replace(
-        params.drops,
-        radius=max(3.0, params.drops.radius * k),
-        defocus=params.drops.defocus * k,
-        speed=params.drops.speed * k,
-    )
-    return replace(params, layers=layers, drops=drops)
+    params = replace(params, layers=layers)
+    if rate is not None:
+        params = _with_rate(params, rate)
+    if speed is not None:
+        params = _with_speed(params, speed)
+    if coverage is not None:
+        if not 0 <= coverage <= 0.9:
+            raise ConfigError(f"drops can cover 0 to 0.9 of the glass, not {coverage:g}")
+        drops = replace(params.drops or DropParams(), coverage=coverage)
+        params = replace(params, drops=drops if coverage > 0 else None)
+    return params
 
 
-def _random_layers(rng: np.random.Generator) -> tuple[StreakLayer, ...]:
-    angle = float(np.clip(rng.normal(0, 18), -50, 50))
-    opening = float(rng.uniform(0, 20)) if rng.random() < 0.4 else 0.0
-    strength = float(rng.uniform(0.5, 1.0))
-    layers = []
-    for _ in range(int(rng.integers(1, 4))):
-        if rng.random() < 0.55:
-            length = float(np.exp(rng.uniform(np.log(6), np.log(70))))
-            layer = StreakLayer(
-                family="lines",
-                density=float(np.exp(rng.uniform(np.log(0.005), np.log(0.12)))),
-                length=length,
-                width=float(np.clip(rng.lognormal(0.2, 0.45), 0.7, 0.12 * length + 1.5)),
-                opacity=strength * float(rng.uniform(0.35, 0.95)),
-                opening=opening,
-            )
-        else:
-            layer = StreakLayer(
-                family="noise",
-                density=float(rng.uniform(0.04, 0.25)),
-                length=float(np.exp(rng.uniform(np.log(7), np.log(90)))),
-                width=float(np.exp(rng.uniform(np.log(0.8), np.log(5.0)))),
-                opacity=strength * float(rng.uniform(0.2, 0.85)),
-            )
-        wander = float(rng.uniform(0, 3))
-        layers.append(replace(layer, angle=angle + float(rng.normal(0, 4)), wander=wander))
-    return tuple(layers)
+def _with_rate(params: RainParams, rate: float) -> RainParams:
+    if not 0 <= rate <= 300:
+        raise ConfigError(f"a rain rate is 0 to 300 mm/h, not {rate:g}")
+    rainfall = params.rainfall or RainfallParams()
+    veil = extinction(rate) * HORIZON
+    if params.rainfall is not None and params.rainfall.rate > 0:
+        veil *= params.veil / (extinction(params.rainfall.rate) * HORIZON)
+    return replace(params, rainfall=replace(rainfall, rate=rate), veil=veil)
 
 
-def _random_drops(rng: np.random.Generator) -> DropParams:
-    radius = float(np.exp(rng.uniform(np.log(3.0), np.log(26.0))))
-    return DropParams(
-        coverage=float(np.exp(rng.uniform(np.log(0.05), np.log(0.5)))),
-        radius=radius,
-        spread=float(rng.uniform(0.2, 0.7)),
-        refraction=float(rng.uniform(2.0, 12.0)),
-        defocus=float(rng.uniform(0.0, 0.45) * radius),
-        rim=float(rng.uniform(0.0, 0.8)),
-        highlight=float(rng.uniform(0.0, 0.6)),
-        sliding=float(rng.uniform(0.0, 0.4)) if rng.random() < 0.5 else 0.0,
-        speed=float(rng.uniform(0.3, 6.0)),
-        opacity=float(rng.uniform(0.6, 1.0)),
-    )
-
-
-def random_rain(rng: np.random.Generator) -> RainParams:
-    """One draw from everything we can imagine: what training rains on its clips.
-
-    45 % joint rain, 35 % streaks (with or without a veil), 20 % drops.
-    """
-    kind = rng.choice(["joint", "streaks", "drops"], p=[0.45, 0.35, 0.2])
-    veil = float(rng.uniform(0.02, 0.5)) if kind != "drops" and rng.random() < 0.3 else 0.0
-    return RainParams(
-        layers=_random_layers(rng) if kind != "drops" else (),
-        drops=_random_drops(rng) if kind != "streaks" else None,
-        veil=veil,
-        airlight=float(rng.uniform(0.35, 1.0)),
-        streak_light=float(rng.uniform(0.6, 1.0)),
-        tint=tuple(float(v) for v in rng.normal(1.0, 0.05, 3)),  # type: ignore[arg-type]
-        horizon=float(rng.uniform(-0.5, 1.2)),
-        additive=bool(rng.random() < 0.35),
-    )
+def _with_speed(params: RainParams, speed: float) -> RainParams:
+    if not 0 <= speed <= 250:
+        raise ConfigError(f"a vehicle goes at 0 to 250 km/h, not {speed:g}")
+    if params.rainfall is not None:
+        params = replace(params, rainfall=replace(params.rainfall, speed=speed))
+    if params.drops is not None:
+        params = replace(params, drops=replace(params.drops, speed=speed))
+    return params

@@ -31,6 +31,9 @@ class StreakLayer:
         wander: How far the direction drifts from frame to frame, in degrees.
         opacity: How much of the scene the brightest streak hides, 0..1.
         opening: Change of direction away from the vanishing point, degrees at the picture's edge.
+        haze: Share of the opacity that lies between the streaks too, 0..1 (``noise`` only): dense
+            rain of the public sets brightens all of the picture.
+        patchiness: How much the rain's strength varies over the picture, 0..1.
     """
 
     family: Literal["lines", "noise"] = "lines"
@@ -41,6 +44,8 @@ class StreakLayer:
     wander: float = 1.0
     opacity: float = 0.6
     opening: float = 0.0
+    haze: float = 0.0
+    patchiness: float = 0.0
 
 
 def _line_kernel(length: float, angle: float) -> Float:
@@ -79,14 +84,26 @@ class Streaks:
         self.layers, self.height, self.width, self.rng = layers, height, width, rng
         self.vanishing_point = vanishing_point or (width / 2, height / 2)
         self._drift = 0.0
+        self._patches = [
+            self._patch(layer.patchiness) if layer.patchiness > 0 else None for layer in layers
+        ]
+
+    def _patch(self, strength: float) -> Float:
+        """Smooth field H×W in [1 − strength, 1]: where the rain falls thick and where thin."""
+        corners = self.rng.random((3, 4), dtype=np.float32)
+        field = cv2.resize(corners, (self.width, self.height), interpolation=cv2.INTER_CUBIC)
+        return np.asarray(1.0 - strength * np.clip(field, 0.0, 1.0), np.float32)
 
     def render(self) -> Float:
         """Opacity of all streaks of the next frame, H×W in [0, 1]."""
         self._drift = 0.9 * self._drift + float(self.rng.normal())
         clear = np.ones((self.height, self.width), np.float32)
-        for layer in self.layers:
+        for layer, patch in zip(self.layers, self._patches, strict=True):
             draw = self._lines if layer.family == "lines" else self._noise
-            clear *= 1.0 - layer.opacity * draw(layer, layer.angle + layer.wander * self._drift)
+            alpha = draw(layer, layer.angle + layer.wander * self._drift)
+            if patch is not None:
+                alpha *= patch
+            clear *= 1.0 - layer.opacity * alpha
         return 1.0 - clear
 
     def _lines(self, layer: StreakLayer, angle: float) -> Float:
@@ -135,4 +152,5 @@ class Streaks:
         inner = blurred[pad : pad + self.height, pad : pad + self.width]
         low = float(np.percentile(inner[::4, ::4], 100 * (1 - min(0.9, 2.5 * layer.density))))
         high = float(np.percentile(inner[::4, ::4], 99.7))
-        return np.clip((inner - low) / max(high - low, 1e-4), 0.0, 1.0).astype(np.float32)
+        streaks = np.clip((inner - low) / max(high - low, 1e-4), 0.0, 1.0)
+        return np.asarray(layer.haze + (1.0 - layer.haze) * streaks, np.float32)

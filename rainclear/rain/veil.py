@@ -5,7 +5,19 @@ import numpy as np
 
 from rainclear.rain.streaks import Float
 
-__all__ = ["add_veil", "road_depth", "transmission"]
+__all__ = ["HORIZON", "add_veil", "extinction", "road_depth", "transmission"]
+
+HORIZON = 0.15
+"""Distance in kilometres of what stands at the horizon of a street scene: depth 1."""
+
+
+def extinction(rate: float) -> float:
+    """Extinction of light in rain of ``rate`` mm/h, per kilometre: 0.312 · R^0.67.
+
+    The law that Halder et al. (2019) render rain with. Times :data:`HORIZON` it is the optical
+    depth of a street in that rain.
+    """
+    return 0.312 * max(rate, 0.0) ** 0.67
 
 
 def road_depth(

@@ -3,6 +3,7 @@
 import copy
 import hashlib
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -10,14 +11,25 @@ import yaml
 from safetensors.torch import save
 from torch import nn
 
-from rainclear.config import ModelSpec, WeightsSpec, load_yaml, parse, with_overrides
+from rainclear.config import (
+    ModelSpec,
+    TrainingRecipe,
+    WeightsSpec,
+    load_yaml,
+    parse,
+    with_overrides,
+)
 from rainclear.data.rainy import RainyClips
 from rainclear.data.scenes import load_scenes
 from rainclear.errors import ConfigError, ModelError, OutputError
 from rainclear.nn.reparam import fold_reparam
 from rainclear.runtime.load import build_network, load_model
 from rainclear.training.checkpoint import load_checkpoint, whole_file
-from rainclear.training.trainer import Progress, Trainer
+from rainclear.training.fabric import Accelerator, open_devices
+from rainclear.training.init import initialise
+from rainclear.training.monitor import Monitor
+from rainclear.training.progress import Progress
+from rainclear.training.trainer import Trainer
 from rainclear.training.validation import Validation
 from rainclear.zoo import models_root
 
@@ -28,6 +40,8 @@ _VALIDATION_FRAMES = 60
 
 def read_recipe(recipe: str, overrides: list[str]) -> ModelSpec:
     """The settings of a recipe file, or of a shipped model by name, with overrides applied.
+
+    Overrides may leave ``training.`` out: ``optim.lr=2e-4``.
 
     Raises:
         ConfigError: There is no such recipe, or a key or value in it is not valid.
@@ -40,10 +54,17 @@ def read_recipe(recipe: str, overrides: list[str]) -> ModelSpec:
                 f"no model named {recipe!r} to train; give a recipe file (.yaml) or one of: "
                 + ", ".join(sorted(p.parent.name for p in models_root().glob("*/model.yaml")))
             )
-    spec = parse(ModelSpec, with_overrides(load_yaml(path), overrides), source=str(path))
+    full = [_full_key(override) for override in overrides]
+    spec = parse(ModelSpec, with_overrides(load_yaml(path), full), source=str(path))
     if spec.training is None:
         raise ConfigError(f"{path} has no section 'training'")
     return spec
+
+
+def _full_key(override: str) -> str:
+    first = override.partition("=")[0].partition(".")[0]
+    short = first in TrainingRecipe.model_fields and first not in ModelSpec.model_fields
+    return f"training.{override}" if short else override
 
 
 def train_model(
@@ -53,47 +74,77 @@ def train_model(
     *,
     resume: bool = False,
     report: Callable[[Progress], None] = lambda progress: None,
+    accelerator: Accelerator = "auto",
+    devices: int | None = None,
+    nodes: int | None = None,
+    tensorboard: bool | None = None,
 ) -> Path:
     """Train, keep checkpoints in ``out``, and leave a loadable model there at the end.
 
     Args:
         spec: Network and recipe, from :func:`read_recipe`.
         data: Folder that the recipe's patterns are relative to.
-        out: Folder for checkpoints, ``log.jsonl`` and the finished model.
+        out: Folder for checkpoints, logs, ``report.html`` and the finished model.
         resume: Go on from the newest checkpoint in ``out``.
-        report: Called after every step.
+        report: Called after every step, in the first process alone.
+        accelerator: Kind of device; ``auto`` takes GPUs if there are any.
+        devices: Devices of this machine; see :func:`rainclear.training.fabric.open_devices`.
+        nodes: Machines.
+        tensorboard: Write TensorBoard's events to ``out/tensorboard``; ``None`` means "if it is
+            installed".
 
     Returns:
         ``out``, which ``--model`` takes.
 
     Raises:
+        ConfigError: The devices or TensorBoard need an extra, or the batch cannot be shared.
+        DeviceError: This machine has no such devices.
         InputError: Data is missing.
-        OutputError: ``out`` cannot be made, or holds another run and ``resume`` is not set.
+        OutputError: ``out`` cannot be written, or holds another run and ``resume`` is not set.
         ModelError: The loss became NaN, or there is no checkpoint of this network to resume.
+        KeyboardInterrupt: Ctrl-C, after the step was finished and saved.
     """
     recipe = spec.training
     if recipe is None:
         raise ConfigError(f"model {spec.name!r} has no training recipe")
     if (out / "last.ckpt").exists() and not resume:
         raise OutputError(f"{out}: holds a training run; give --resume to go on, or another --out")
+    place = open_devices(accelerator=accelerator, devices=devices, nodes=nodes)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{out}: cannot be made: {error.strerror}") from error
     torch.manual_seed(recipe.optim.seed)
     scenes = load_scenes(data, recipe.data.include, max_frames=recipe.data.max_frames)
-    held_out = load_scenes(data, recipe.data.validation, max_frames=_VALIDATION_FRAMES)
     network = build_network(spec.architecture)
+    if recipe.init:
+        initialise(network, recipe.init)
     if recipe.start_from:
         start_network(network, recipe.start_from)
     clips = RainyClips(scenes, recipe.data, seed=recipe.optim.seed)
-    trainer = Trainer(network, recipe, clips, Validation(held_out, recipe.data), out)
+    validation: Validation | None = None
+    if place.rank == 0:
+        held_out = load_scenes(data, recipe.data.validation, max_frames=_VALIDATION_FRAMES)
+        validation = Validation(held_out, recipe.data)
+    trainer = Trainer(network, recipe, clips, validation, out, devices=place)
     if resume:
         trainer.resume()
-    trainer.run(report)
-    best = load_checkpoint(out / "best.ckpt")["network"]
-    network.load_state_dict(best)
-    return export_model(network, spec, out)
+    with ExitStack() as stack:
+        tell = report
+        if place.rank == 0:
+            monitor = Monitor(out, spec, step=trainer.step, tensorboard=tensorboard)
+            stack.enter_context(monitor)
+
+            def tell(progress: Progress) -> None:
+                monitor(progress)
+                report(progress)
+
+        trainer.run(tell)
+    if place.rank == 0:
+        network.load_state_dict(load_checkpoint(out / "best.ckpt")["network"])
+        export_model(network.cpu(), spec, out)
+    place.barrier()
+    return out
 
 
 def start_network(network: nn.Module, name: str) -> None:

@@ -1,29 +1,39 @@
 """The training loop: clips in, losses by name out, validated weights kept."""
 
 import copy
-import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from rainclear.config import OptimRecipe, TrainingRecipe
-from rainclear.data.rainy import RainyClips
-from rainclear.errors import ModelError
-from rainclear.nn.output import Derained
-from rainclear.training.checkpoint import load_checkpoint, save_checkpoint
-from rainclear.training.losses import derained_losses, total
-from rainclear.training.validation import Validation
+from rainclear.errors import ConfigError, ModelError
+from rainclear.training import history
+from rainclear.training.checkpoint import load_checkpoint, save_checkpoint, save_step
+from rainclear.training.chunk import Chunk, State
+from rainclear.training.fabric import Devices, OneDevice
+from rainclear.training.feed import Clips, feed
+from rainclear.training.interrupt import Interrupt
+from rainclear.training.pictures import explain
+from rainclear.training.progress import Picture, Progress
 
-__all__ = ["Progress", "Trainer", "learning_rate"]
+__all__ = ["Progress", "Scorer", "Trainer", "learning_rate"]
 
-_PICTURES = ("rainy", "clean", "streaks", "drops")
+
+class Scorer(Protocol):
+    """Scores a network; :class:`rainclear.training.validation.Validation` is one."""
+
+    @property
+    def example(self) -> dict[str, Tensor] | None:
+        """A clip to show what the network makes of it."""
+
+    def __call__(self, network: nn.Module) -> dict[str, float]:
+        """Scores by name; the best ``score`` decides which weights are kept."""
 
 
 def learning_rate(step: int, recipe: OptimRecipe) -> float:
@@ -34,44 +44,54 @@ def learning_rate(step: int, recipe: OptimRecipe) -> float:
     return recipe.final_lr + 0.5 * (recipe.lr - recipe.final_lr) * (1 + math.cos(math.pi * share))
 
 
-@dataclass(kw_only=True, slots=True)
-class Progress:
-    """What a step reports: losses by name (running means), speed, and the last validation."""
-
-    step: int
-    steps: int
-    losses: dict[str, float]
-    seconds_per_step: float
-    waiting: float
-    validation: dict[str, float] = field(default_factory=dict)
-    best: float = -math.inf
-
-
 class Trainer:
     """Trains one network by a recipe; everything it needs to go on later is in ``folder``.
+
+    With several processes, each has its own ``Trainer`` and its part of every batch; the first one
+    validates and writes.
 
     Args:
         network: The network, in training form.
         recipe: Data mix, losses, schedule.
         clips: Source of training samples.
-        validation: Scores the averaged weights.
+        validation: Scores the averaged weights; only the first process needs one.
         folder: Where checkpoints, the log and the best weights go.
+        devices: Where it runs; the CPU of this process by default.
+
+    Raises:
+        ConfigError: The batch cannot be shared out equally.
     """
 
     def __init__(
         self,
         network: nn.Module,
         recipe: TrainingRecipe,
-        clips: RainyClips,
-        validation: Validation,
+        clips: Clips,
+        validation: Scorer | None,
         folder: Path,
+        *,
+        devices: Devices | None = None,
     ) -> None:
-        self.network = network.to(memory_format=torch.channels_last)
+        self.devices: Devices = devices or OneDevice()
+        self._part, rest = divmod(recipe.data.batch, self.devices.world)
+        if rest or self._part % recipe.optim.accumulate:
+            raise ConfigError(
+                f"training.data.batch={recipe.data.batch} cannot be shared by "
+                f"{self.devices.world} devices in {recipe.optim.accumulate} parts each "
+                "(training.optim.accumulate)"
+            )
+        layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
+        self.network = network.to(self.devices.device).to(memory_format=layout)
         self.recipe, self.clips, self.validation, self.folder = recipe, clips, validation, folder
         self.optimizer = torch.optim.Adam(network.parameters(), lr=recipe.optim.lr)
         self.average = copy.deepcopy(network).eval()
+        self._chunk = self.devices.wrap(Chunk(self.network, recipe))
+        self._chunks = max(1, recipe.data.frames // recipe.data.backprop)
         self.step, self.best = 0, -math.inf
-        self._state: tuple[Tensor, ...] | None = None  # carried to the next chunk of the clip
+        self.sample, self.part = 0, 0  # first sample of the present batch, chunk within its clips
+        self._state: State = None  # carried to the next chunk of the clips
+        self._scores: dict[str, float] = {}
+        self._pictures: dict[str, Picture] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -82,120 +102,183 @@ class Trainer:
     def resume(self) -> None:
         """Go on from the newest checkpoint in the folder, in the middle of a clip if need be.
 
+        The number of devices may be another one. Where batch or clips have another size, the run
+        goes on with the next clips.
+
         Raises:
             ModelError: There is no checkpoint, or it is of another network.
         """
-        state = load_checkpoint(self.checkpoint)
+        saved, data, rank = load_checkpoint(self.checkpoint), self.recipe.data, self.devices.rank
         try:
-            self.network.load_state_dict(state["network"])
-            self.average.load_state_dict(state["average"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.step, self.best = state["step"], state["best"]
+            self.network.load_state_dict(saved["network"])
+            self.average.load_state_dict(saved["average"])
+            self.optimizer.load_state_dict(saved["optimizer"])
+            self.step, self.best = saved["step"], saved["best"]
         except (KeyError, ValueError, RuntimeError) as error:
             line = str(error).splitlines()[0]
             raise ModelError(f"{self.checkpoint} is not of this network: {line}") from error
-        self._state = state.get("state")
+        shape = [data.batch, data.frames, data.backprop]
+        self.sample = saved.get("sample", self.step // self._chunks * data.batch)
+        self.part = saved.get("part", self.step % self._chunks)
+        if saved.get("shape", shape) != shape and self.part:
+            self.sample, self.part = self.sample + saved["shape"][0], 0
+        state, first = saved.get("state"), rank * self._part
+        self._state = None
+        if state is not None and self.part:
+            self._state = tuple(
+                s[first : first + self._part].to(self.devices.device) for s in state
+            )
+        if rng := saved.get("rng"):
+            _set_rng(rng[rank % len(rng)])
+        if rank == 0:
+            history.cut(self.folder / "log.jsonl", self.step)
+        self.devices.barrier()
 
     def save(self) -> None:
-        """Write the newest checkpoint."""
-        state = {
+        """Write the newest checkpoint; every process has to call it.
+
+        Raises:
+            OutputError: It cannot be written, as on a full disk; the one before it stays.
+        """
+        state = self._state
+        if state is not None and self.devices.world > 1:
+            state = tuple(self.devices.gather(s).flatten(0, 1) for s in state)
+        rng = self.devices.gather(_rng()).cpu()
+        if self.devices.rank > 0:
+            return
+        saved = {
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "step": self.step,
+            "step": self.step,  # the schedule follows from it
             "best": self.best,
-            "state": self._state,
+            "sample": self.sample,
+            "part": self.part,
+            "shape": [self.recipe.data.batch, self.recipe.data.frames, self.recipe.data.backprop],
+            "state": state,
+            "rng": list(rng),
         }
-        save_checkpoint(self.checkpoint, state)
+        save_step(self.folder, self.step, saved, keep=self.recipe.keep_last)
 
-    def run(self, report: Callable[[Progress], None]) -> None:
+    def run(self, report: Callable[[Progress], None] = lambda progress: None) -> None:
         """Train until the recipe's last step; ``report`` is called after every step.
+
+        Ctrl-C finishes the step and writes a checkpoint first.
 
         Raises:
             ModelError: The loss became NaN or infinite; the batch is saved beside the checkpoint.
+            OutputError: A checkpoint could not be written.
+            KeyboardInterrupt: Ctrl-C, or the same in another process.
         """
-        data, optim = self.recipe.data, self.recipe.optim
-        chunks = max(1, data.frames // data.backprop)
-        self.clips.start = self.step // chunks * data.batch
-        loader = DataLoader(
-            self.clips,
-            batch_size=data.batch,
-            num_workers=data.workers,
-            prefetch_factor=4 if data.workers else None,
-            persistent_workers=data.workers > 0,
-        )
-        batches = iter(loader)
+        recipe, data = self.recipe, self.recipe.data
         means: dict[str, float] = {}
-        validation: dict[str, float] = {}
-        seconds = 0.0
-        while self.step < optim.steps:
-            started = time.perf_counter()
-            batch = next(batches)
-            waited = time.perf_counter() - started
-            for i in range(self.step % chunks, chunks):
-                frames = slice(i * data.backprop, (i + 1) * data.backprop)
-                losses, self._state = self._train_chunk(
-                    {k: v[:, frames] for k, v in batch.items()}, self._state if i else None
-                )
-                self.step += 1
+        seconds = waiting = 0.0
+        with ExitStack() as stack:
+            interrupt = stack.enter_context(Interrupt())
+            batches = feed(
+                self.clips,
+                start=self.sample,
+                batch=data.batch,
+                rank=self.devices.rank,
+                world=self.devices.world,
+                workers=data.workers,
+            )
+            stack.callback(batches.close)  # type: ignore[attr-defined]
+            batch: dict[str, Tensor] = {}
+            while self.step < recipe.optim.steps:
+                started = time.perf_counter()
+                if not batch or not self.part:
+                    batch = next(batches)
+                waited = time.perf_counter() - started
+                frames = slice(self.part * data.backprop, (self.part + 1) * data.backprop)
+                losses, stop = self._train({k: v[:, frames] for k, v in batch.items()}, interrupt)
+                spent = time.perf_counter() - started
+                seconds = 0.95 * seconds + 0.05 * spent if seconds else spent
+                waiting = 0.95 * waiting + 0.05 * waited if waiting else waited
                 for name, value in losses.items():
                     means[name] = means.get(name, value) * 0.98 + value * 0.02
-                now = time.perf_counter()
-                seconds = now - started if not seconds else 0.95 * seconds + 0.05 * (now - started)
-                started = now
-                if self.step % self.recipe.validate_every == 0 or self.step >= optim.steps:
-                    validation = self._validate()
-                    started = time.perf_counter()
-                report(
-                    Progress(
-                        step=self.step,
-                        steps=optim.steps,
-                        losses=dict(means),
-                        seconds_per_step=seconds,
-                        waiting=waited,
-                        validation=validation,
-                        best=self.best,
+                saving = self._due(stop)
+                if self.devices.rank == 0:
+                    report(
+                        Progress(
+                            step=self.step,
+                            steps=recipe.optim.steps,
+                            losses=dict(means),
+                            seconds_per_step=seconds,
+                            waiting=waiting,
+                            validation=self._scores,
+                            best=self.best,
+                            now=losses,
+                            lr=learning_rate(self.step - 1, recipe.optim),
+                            pictures=self._pictures,
+                            saved=saving,
+                        )
                     )
-                )
-                if self.step >= optim.steps:
-                    break
+                if saving:  # after the logs: what they hold beyond a checkpoint is done again
+                    self.save()
+                if stop and self.step < recipe.optim.steps:
+                    raise KeyboardInterrupt
 
-    def _train_chunk(
-        self, batch: dict[str, Tensor], state: tuple[Tensor, ...] | None
-    ) -> tuple[dict[str, float], tuple[Tensor, ...] | None]:
-        """One optimiser step on T frames; returns the mean losses and the detached state."""
-        recipe = self.recipe
-        self.network.train()
+    def _train(
+        self, batch: dict[str, Tensor], interrupt: Interrupt
+    ) -> tuple[dict[str, float], bool]:
+        """One step; returns the losses by name and whether any process was asked to stop."""
+        terms, loss, self._state = self._gradient(batch, self._state if self.part else None)
+        told = torch.stack([*terms.values(), loss, torch.full_like(loss, interrupt.asked)])
+        *values, mean, asked = self.devices.mean(told).tolist()
+        if not math.isfinite(mean):
+            raise ModelError(self._not_finite(mean, float(loss), batch))
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.optim.clip_norm)
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.step, recipe.optim)
-        pictures = {k: batch[k].float().div_(255.0) for k in _PICTURES}
-        length = batch["rainy"].shape[1]
-        sums: dict[str, float] = {}
-        loss = torch.zeros(())
-        enabled = recipe.precision == "bf16"
-        for t in range(length):
-            rainy, clean, streaks, drops = (
-                pictures[k][:, t].contiguous(memory_format=torch.channels_last) for k in _PICTURES
-            )
-            with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
-                out: Derained = self.network(rainy, state)
-            state = out.state
-            terms = derained_losses(out, clean, streaks, drops, recipe.losses, rainy=rainy)
-            loss = loss + total(terms) / length
-            for name, value in terms.items():
-                sums[name] = sums.get(name, 0.0) + float(value.detach()) / length
-        if not bool(torch.isfinite(loss)):
-            save_checkpoint(self.folder / "nan-batch.ckpt", batch)
-            raise ModelError(
-                f"the loss became {float(loss.detach())} at step {self.step}; the batch is in "
-                f"{self.folder / 'nan-batch.ckpt'}: lower optim.lr or optim.clip_norm"
-            )
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), recipe.optim.clip_norm)
+            group["lr"] = learning_rate(self.step, self.recipe.optim)
         self.optimizer.step()
         self._update_average()
-        return sums, tuple(s.detach() for s in state) if state is not None else None
+        self.step += 1
+        self.part = (self.part + 1) % self._chunks
+        if not self.part:
+            self.sample += self.recipe.data.batch
+            self._state = None
+        return dict(zip(terms, values, strict=True)), asked > 0
+
+    def _gradient(
+        self, batch: dict[str, Tensor], state: State
+    ) -> tuple[dict[str, Tensor], Tensor, State]:
+        """Leave the gradient of this process's part of a batch; its losses and its new state."""
+        self.network.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        parts = self.recipe.optim.accumulate
+        size = len(batch["rainy"]) // parts
+        sums: dict[str, Tensor] = {}
+        whole = torch.zeros((), device=self.devices.device)
+        states: list[tuple[Tensor, ...]] = []
+        for i in range(parts):
+            own = slice(i * size, (i + 1) * size)
+            pictures = {
+                k: v[own].to(self.devices.device, non_blocking=True) for k, v in batch.items()
+            }
+            before = None if state is None else tuple(s[own] for s in state)
+            with self.devices.local(self._chunk, enabled=i < parts - 1):
+                loss, terms, after = self._chunk(pictures, before)
+                self.devices.backward(loss / parts)
+            whole = whole + loss.detach() / parts
+            for name, value in terms.items():
+                sums[name] = sums[name] + value / parts if name in sums else value / parts
+            if after is not None:
+                states.append(after)
+        if len(states) <= 1:
+            return sums, whole, states[0] if states else None
+        return sums, whole, tuple(torch.cat(s) for s in zip(*states, strict=True))
+
+    def _not_finite(self, mean: float, own: float, batch: dict[str, Tensor]) -> str:
+        """What to say of a loss that is no number, with this process's batch saved."""
+        rank = f"-{self.devices.rank}" if self.devices.world > 1 else ""
+        path = self.folder / f"nan-batch{rank}.ckpt"
+        if not math.isfinite(own):
+            save_checkpoint(path, {k: v.clone() for k, v in batch.items()})
+        return (
+            f"the loss became {mean} at step {self.step}; the batch is in {path}: lower "
+            "optim.lr or optim.clip_norm, and go on from the last checkpoint with --resume"
+        )
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -203,14 +286,38 @@ class Trainer:
         averages: list[Tensor] = list(self.average.parameters())
         current: list[Tensor] = list(self.network.parameters())
         torch._foreach_lerp_(averages, current, 1 - decay)
+        for ours, theirs in zip(self.average.buffers(), self.network.buffers(), strict=True):
+            ours.copy_(theirs)  # statistics of a normalisation
 
-    def _validate(self) -> dict[str, float]:
-        scores = self.validation(self.average)
+    def _due(self, stop: bool) -> bool:
+        """Validate if it is time to; whether a checkpoint has to be written."""
+        done = self.step >= self.recipe.optim.steps
+        validate = done or self.step % self.recipe.validate_every == 0
+        if validate and self.validation is not None and self.devices.rank == 0:
+            self._validate(self.validation)
+        return validate or stop or self.step % self.recipe.save_every == 0
+
+    def _validate(self, validation: Scorer) -> None:
+        self._scores = scores = validation(self.average)
+        if validation.example is not None:
+            self._pictures = explain(self.average, validation.example)
         if scores["score"] > self.best:
             self.best = scores["score"]
-            save_checkpoint(self.folder / "best.ckpt", {"network": self.average.state_dict()})
-        self.save()
-        record: dict[str, Any] = {"step": self.step, **scores}
-        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
-        return scores
+            best: dict[str, Any] = {"network": self.average.state_dict(), "step": self.step}
+            save_checkpoint(self.folder / "best.ckpt", best | {"scores": scores})
+        history.append(self.folder / "log.jsonl", {"step": self.step, **scores})
+
+
+def _rng() -> Tensor:
+    """State of PyTorch's random numbers on the CPU and, after it, on this process's GPU."""
+    states = [torch.get_rng_state()]
+    if torch.cuda.is_available():
+        states.append(torch.cuda.get_rng_state())
+    return torch.cat(states)
+
+
+def _set_rng(states: Tensor) -> None:
+    size = len(torch.get_rng_state())
+    torch.set_rng_state(states[:size].clone())
+    if len(states) > size and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states[size:].clone())

@@ -7,12 +7,14 @@ from torch import Tensor, nn
 from rainclear.config import DataRecipe
 from rainclear.data.rainy import rain_on
 from rainclear.data.scenes import Scene
+from rainclear.rain.camera import Camera
 from rainclear.rain.presets import preset
 
 __all__ = ["Validation"]
 
 _HEIGHT, _WIDTH = 256, 384
-_KINDS = ("moderate", "heavy", "streaks", "drops")
+_KINDS = ("moderate", "storm", "windshield", "rain100h", "jrsrd")
+_SHOWN = "moderate"
 
 
 def _psnr(output: Tensor, truth: Tensor) -> float:
@@ -46,8 +48,18 @@ class Validation:
                 ]
                 clip = [f[: f.shape[0] // 8 * 8, : f.shape[1] // 8 * 8] for f in clip]
                 params = None if kind == "dry" else preset(kind, height=height)
-                sample = rain_on(clip, params, seed=int(rng.integers(2**31)))
+                seed = int(rng.integers(2**31))
+                camera = None
+                if params is not None:
+                    whole = Camera.of(params.optics, height, width)
+                    camera = whole.crop(x, y, clip[0].shape[1], clip[0].shape[0])
+                sample = rain_on(clip, params, seed=seed, camera=camera)
                 self.samples.append((kind, sample))
+
+    @property
+    def example(self) -> dict[str, Tensor] | None:
+        """A clip with streaks and drops, or ``None`` without scenes."""
+        return next((sample for kind, sample in self.samples if kind == _SHOWN), None)
 
     @torch.inference_mode()
     def __call__(self, network: nn.Module) -> dict[str, float]:
@@ -56,9 +68,11 @@ class Validation:
         below 45 dB.
         """  # noqa: D205
         network.eval()
+        parameter = next(network.parameters(), None)
+        device = torch.device("cpu") if parameter is None else parameter.device
         collected: dict[str, list[float]] = {}
         for kind, sample in self.samples:
-            rainy, clean = sample["rainy"].float() / 255, sample["clean"].float() / 255
+            rainy, clean = (sample[k].to(device).float() / 255 for k in ("rainy", "clean"))
             state: tuple[Tensor, ...] | None = None
             for t in range(rainy.shape[0]):
                 out = network(rainy[t : t + 1], state)

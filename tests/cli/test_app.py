@@ -7,7 +7,18 @@ import rainclear as package
 from rainclear.cli import models as models_command
 from rainclear.cli.view import errors, frame_progress
 
-COMMANDS = ["data", "demo", "derain", "models", "synth", "train"]
+COMMANDS = [
+    "data",
+    "demo",
+    "derain",
+    "derain-dual",
+    "evaluate",
+    "explain",
+    "models",
+    "reproduce",
+    "synth",
+    "train",
+]
 
 
 def test_version(rainclear):

@@ -56,7 +56,9 @@ def test_module_is_equation_14() -> None:
     a = module.to_input(output - source)
     b = module.to_previous(output - previous)
     assert not torch.allclose(a, b)
-    result = module(output, source, previous)
+    result, maps = module(output, source, previous)
+    assert torch.equal(maps.to_input, a)
+    assert torch.equal(maps.to_previous, b)
     for channel in range(3):
         for row in range(4):
             for column in range(4):
@@ -70,7 +72,7 @@ def test_module_on_numbers_worked_out_by_hand() -> None:
     module = DifferentialModule()
     for parameter in module.parameters():
         nn.init.zeros_(parameter)  # A = B = sigmoid(0) = 1/2
-    value = module(
+    value, _ = module(
         torch.full((1, 3, 2, 2), 0.8), torch.full((1, 3, 2, 2), 0.4), torch.zeros(1, 3, 2, 2)
     )
     assert torch.allclose(value, torch.full((1, 3, 2, 2), 0.8 * 0.5 + 0.5 * 0.4 * 0.5))
@@ -80,7 +82,7 @@ def test_the_scheme_hands_on_input_and_previous_output() -> None:
     seen: list[tuple[torch.Tensor, ...]] = []
     network = HeavyToLight([Halve(), Halve(), Halve()])
     for module in network.differentials:
-        module.register_forward_hook(lambda _, args, result: seen.append((*args, result)))
+        module.register_forward_hook(lambda _, args, result: seen.append((*args, result[0])))
     x = picture()
     result = network(x)
     images = [stage.image for stage in result.stages]
@@ -93,6 +95,8 @@ def test_the_scheme_hands_on_input_and_previous_output() -> None:
     assert source2 is x
     assert previous2 is images[0]
     assert torch.equal(result.image, fused2 / 2)
+    assert result.stages[0].differentials is None
+    assert all(stage.differentials is not None for stage in result.stages[1:])
 
 
 @pytest.mark.parametrize("stages", [1, 2, 3])

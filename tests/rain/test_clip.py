@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 
 from rainclear.errors import ConfigError
+from rainclear.rain.camera import Camera, Optics
 from rainclear.rain.clip import MASK_FULL_SCALE, RainClip, RainParams, RainyFrame
 from rainclear.rain.drops import DropParams
 from rainclear.rain.masks import soft_mask
-from rainclear.rain.presets import PRESETS, preset, random_rain
+from rainclear.rain.mixture import random_camera, random_rain
+from rainclear.rain.presets import PRESETS, preset
+from rainclear.rain.rainfall import RainfallParams
 from rainclear.rain.streaks import StreakLayer
 
 PICTURES = ("rainy", "drop_only", "clean")
@@ -49,7 +52,7 @@ def test_every_preset_at_every_size(name: str, size: tuple[int, int]) -> None:
     for frame in rain(preset(name, height=size[0]), scene):
         check_bounds(frame, scene)
         if size == (96, 160):
-            assert frame.streak_mask.any() == bool(PRESETS[name].layers)
+            assert frame.streak_mask.any()
             assert frame.drop_mask.any() == (PRESETS[name].drops is not None)
 
 
@@ -57,15 +60,19 @@ def test_every_preset_at_every_size(name: str, size: tuple[int, int]) -> None:
 def test_random_rain_stays_within_bounds(seed: int) -> None:
     rng = np.random.default_rng(seed)
     scene = np.round(rng.random((45, 61, 3), dtype=np.float32))  # black and white: the extremes
-    for frame in rain(random_rain(rng), scene):
-        check_bounds(frame, scene)
+    camera = random_camera(rng, 45, 61)
+    clip = RainClip(random_rain(rng, camera), 45, 61, seed=seed, camera=camera)
+    for _ in range(2):
+        check_bounds(clip(scene), scene)
 
 
 def test_random_rain_holds_all_three_kinds() -> None:
-    draws = [random_rain(np.random.default_rng(seed)) for seed in range(60)]
-    kinds = {(bool(p.layers), p.drops is not None) for p in draws}
-    assert kinds == {(True, True), (True, False), (False, True)}
-    assert random_rain(np.random.default_rng(1)) == draws[1]
+    camera = Camera.of(Optics(), 128, 128)
+    draws = [random_rain(np.random.default_rng(seed), camera) for seed in range(80)]
+    kinds = {(bool(p.layers), p.rainfall is not None, p.drops is not None) for p in draws}
+    streaks = {(True, False), (False, True), (True, True)}
+    assert kinds == {(*s, d) for s in streaks for d in (True, False)} | {(False, False, True)}
+    assert random_rain(np.random.default_rng(1), camera) == draws[1]
 
 
 def test_no_rain_changes_nothing(scene: np.ndarray) -> None:
@@ -88,14 +95,14 @@ def test_masks_tell_streaks_from_drops(scene: np.ndarray) -> None:
         drops = soft_mask(frame.drop_only, frame.clean, full_scale=MASK_FULL_SCALE)
         assert np.array_equal(frame.streak_mask, streaks)
         assert np.array_equal(frame.drop_mask, drops)
-    only_drops = rain(preset("drops", height=96), scene)[0]
+    only_drops = rain(RainParams(drops=DropParams(coverage=0.1)), scene)[0]
     assert not only_drops.streak_mask.any()
     assert (only_drops.drop_mask == 0).any()
     dry = np.equal(only_drops.rainy, only_drops.clean).all(2)
     assert dry.any()
     assert not only_drops.drop_mask[dry].any()
     assert (only_drops.drop_mask[~dry] > 0).all()
-    assert not rain(preset("streaks", height=96), scene)[0].drop_mask.any()
+    assert not rain(preset("rain100h", height=96), scene)[0].drop_mask.any()
 
 
 def test_streaks_are_new_in_every_frame_and_drops_stay(scene: np.ndarray) -> None:
@@ -149,15 +156,41 @@ def test_presets_scale_with_the_picture() -> None:
             assert scaled.length == pytest.approx(2 * layer.length)
             assert scaled.width == pytest.approx(2 * layer.width)
             assert (scaled.density, scaled.angle) == (layer.density, layer.angle)
-        if params.drops is not None:
-            assert double.drops is not None
-            for length in ("radius", "defocus", "speed"):
-                assert getattr(double.drops, length) == 2 * getattr(params.drops, length)
-            assert double.drops.coverage == params.drops.coverage
+        assert (double.rainfall, double.drops) == (params.rainfall, params.drops)  # real units
+
+
+@pytest.mark.parametrize("name", ["drizzle", "moderate", "heavy", "storm"])
+def test_psnr_falls_as_the_rate_rises(name: str, scene: np.ndarray) -> None:
+    psnr = []
+    for rate in (1, 4, 16, 64, 200):
+        frames = rain(preset(name, height=96, rate=rate, coverage=0), scene, frames=4)
+        psnr.append(-10 * np.log10(np.mean([np.square(f.rainy - scene).mean() for f in frames])))
+    assert psnr == sorted(psnr, reverse=True)
+    assert psnr[0] > psnr[-1] + 6
+
+
+def test_rate_speed_and_drops_can_be_chosen() -> None:
+    params = preset("heavy", rate=3, speed=100, coverage=0.2)
+    assert params.rainfall == RainfallParams(rate=3, speed=100, wind=2.0)
+    assert params.rate == 3
+    assert params.veil < PRESETS["heavy"].veil
+    assert params.drops is not None
+    assert (params.drops.coverage, params.drops.speed) == (0.2, 100)
+    assert preset("heavy", coverage=0).drops is None
+    assert preset("rain100h", rate=5).rate == 5
+    assert PRESETS["rain100h"].rate is None
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("rate", -1), ("rate", 1e4), ("speed", 900), ("coverage", 1.5)]
+)
+def test_values_out_of_range_are_refused(option: str, value: float) -> None:
+    with pytest.raises(ConfigError, match=f"{value:g}"):
+        preset("heavy", **{option: value})
 
 
 def test_an_unknown_preset_lists_the_known() -> None:
-    with pytest.raises(ConfigError, match="drizzle") as caught:
-        preset("drizzle")
+    with pytest.raises(ConfigError, match="drizzel") as caught:
+        preset("drizzel")
     for name in PRESETS:
         assert name in str(caught.value)

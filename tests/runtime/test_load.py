@@ -50,8 +50,8 @@ def test_the_package_ships_d_daiam_rt():
 
 
 def test_unknown_model_lists_those_that_there_are():
-    with pytest.raises(ModelError, match=r"no model named 'd-daiam'; there are: .*d-daiam-rt"):
-        load_model("d-daiam")
+    with pytest.raises(ModelError, match=r"no model named 'd-daiam-x'; there are: .*d-daiam-rt"):
+        load_model("d-daiam-x")
 
 
 def test_altered_weights(model):

@@ -38,7 +38,10 @@ def make_spec() -> Callable[..., ModelSpec]:
         data = {
             "name": "tiny",
             "summary": "six steps",
-            "architecture": {"network": "d-daiam-rt"},
+            "architecture": {
+                "network": "d-daiam-rt",
+                "options": {"deep_channels": 16, "hidden": 4},
+            },
             "training": {
                 "data": {
                     "include": ["train.png"],

@@ -1,12 +1,14 @@
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from rainclear.errors import ModelError
+from rainclear.errors import ModelError, OutputError
 from rainclear.training import checkpoint as module
-from rainclear.training.checkpoint import load_checkpoint, save_checkpoint
+from rainclear.training.checkpoint import load_checkpoint, save_checkpoint, save_step
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -19,21 +21,42 @@ def test_round_trip(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["last.ckpt"]
 
 
-def test_a_write_that_fails_leaves_the_old_one_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def small_disk() -> Iterator[None]:
+    """No file of this process grows beyond 4 KiB."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(
+    tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    path = tmp_path / "last.ckpt"
-    save_checkpoint(path, {"step": 1})
+    save_step(tmp_path, 1, {"step": 1, "w": torch.zeros(9999)}, keep=1)
+    request.getfixturevalue("small_disk")
+    with pytest.raises(
+        OutputError, match=r"step-00000002\.ckpt: cannot be written: File too large"
+    ):
+        save_step(tmp_path, 2, {"step": 2, "w": torch.zeros(9999)}, keep=1)
+    assert load_checkpoint(tmp_path / "last.ckpt")["step"] == 1
+    assert {p.name for p in tmp_path.iterdir()} == {"last.ckpt", "step-00000001.ckpt"}
 
-    def half(state: Any, file: Any) -> None:
-        file.write(b"PK half a check")
-        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module.torch, "save", half)
-    with pytest.raises(OSError, match="No space left"):
-        save_checkpoint(path, {"step": 2})
-    assert load_checkpoint(path) == {"step": 1}
-    assert [p.name for p in tmp_path.iterdir()] == ["last.ckpt"]
+@pytest.mark.parametrize("links", [True, False])
+def test_the_newest_steps_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    def no_links(*paths: Path) -> None:
+        raise OSError(1, "Operation not permitted")
+
+    if not links:
+        monkeypatch.setattr(module.os, "link", no_links)
+    for step in (9, 10, 11, 12):
+        save_step(tmp_path, step, {"step": step}, keep=3)
+        assert load_checkpoint(tmp_path / "last.ckpt") == {"step": step}
+    kept = sorted(p.name for p in tmp_path.iterdir())
+    assert kept == ["last.ckpt", *(f"step-{step:08d}.ckpt" for step in (10, 11, 12))]
 
 
 def test_a_missing_checkpoint(tmp_path: Path) -> None:

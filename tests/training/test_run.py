@@ -43,7 +43,7 @@ def test_an_exported_model_is_the_network(tmp_path: Path, make_spec: MakeSpec) -
     described = yaml.safe_load((out / "model.yaml").read_text())
     digest = hashlib.sha256((out / "model.safetensors").read_bytes()).hexdigest()
     assert described["weights"]["sha256"] == digest
-    assert described["architecture"] == {"network": "d-daiam-rt", "options": {}}
+    assert described["architecture"] == spec.architecture.model_dump()
     assert read_recipe(str(out / "model.yaml"), []).training == spec.training
 
     loaded, expected = load_model(str(out)), network(x)
@@ -78,7 +78,7 @@ def test_an_export_over_an_older_one(
         raise OSError("killed")
 
     monkeypatch.setattr(Path, "replace", fail)  # everything up to the renaming is done
-    with pytest.raises(OSError, match="killed"):
+    with pytest.raises(OutputError, match="killed"):
         export_model(build_network(spec.architecture), spec, out)
     assert (out / "model.safetensors").read_bytes() == before
     assert {p.name for p in out.iterdir()} == {"model.yaml", "model.safetensors"}
@@ -106,9 +106,13 @@ def test_training_does_not_start_from_another_network(tmp_path: Path, make_spec:
 
 def test_a_run_leaves_a_model(data_folder: Path, tmp_path: Path, make_spec: MakeSpec) -> None:
     out, steps = tmp_path / "out", []
-    assert train_model(make_spec(), data_folder, out, report=lambda p: steps.append(p.step)) == out
+    assert out == train_model(
+        make_spec(), data_folder, out, report=lambda p: steps.append(p.step), tensorboard=False
+    )
     assert steps == [1, 2, 3, 4, 5, 6]
-    assert {"last.ckpt", "best.ckpt", "log.jsonl", "model.yaml"} <= {p.name for p in out.iterdir()}
+    left = {"last.ckpt", "best.ckpt", "log.jsonl", "losses.jsonl", "report.html", "model.yaml"}
+    assert left <= {p.name for p in out.iterdir()}
+    assert not (out / "tensorboard").exists()
     best = build_network(make_spec().architecture)
     best.load_state_dict(load_checkpoint(out / "best.ckpt")["network"])
     x = torch.rand(1, 3, 16, 24)
@@ -118,17 +122,17 @@ def test_a_run_leaves_a_model(data_folder: Path, tmp_path: Path, make_spec: Make
 
     with pytest.raises(OutputError, match="--resume"):
         train_model(make_spec(), data_folder, out)
-    train_model(make_spec("training.optim.steps=8"), data_folder, out, resume=True)
+    longer = make_spec("training.optim.steps=8")
+    train_model(longer, data_folder, out, resume=True, tensorboard=False)
     assert load_checkpoint(out / "last.ckpt")["step"] == 8
 
 
 def test_the_seed_decides_the_run(data_folder: Path, tmp_path: Path, make_spec: MakeSpec) -> None:
     spec = make_spec("training.optim.steps=2")
     for name in "ab":
-        train_model(spec, data_folder, tmp_path / name)
-    train_model(
-        make_spec("training.optim.steps=2", "training.optim.seed=1"), data_folder, tmp_path / "c"
-    )
+        train_model(spec, data_folder, tmp_path / name, tensorboard=False)
+    other = make_spec("training.optim.steps=2", "training.optim.seed=1")
+    train_model(other, data_folder, tmp_path / "c", tensorboard=False)
     a, b, c = ((tmp_path / name / "model.safetensors").read_bytes() for name in "abc")
     assert a == b
     assert a != c
@@ -153,6 +157,9 @@ def test_shipped_recipes_can_be_read() -> None:
     assert spec.training is not None
     assert spec.training.optim.steps == 5
     build_network(spec.architecture)
+    assert read_recipe("d-daiam-rt", ["optim.steps=5", "precision=fp32"]) == spec
+    with pytest.raises(ConfigError, match=r"'training\.optim\.lrr'; did you mean 'lr'"):
+        read_recipe("d-daiam-rt", ["optim.lrr=5"])
 
 
 def test_recipes_that_cannot(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 import json
 import math
+import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,7 +14,7 @@ from torch import Tensor, nn
 from rainclear.config import ModelSpec, OptimRecipe
 from rainclear.data.rainy import RainyClips
 from rainclear.data.scenes import load_scenes
-from rainclear.errors import ModelError
+from rainclear.errors import ConfigError, ModelError
 from rainclear.nn.dam import DAM
 from rainclear.runtime.load import build_network
 from rainclear.training.checkpoint import load_checkpoint
@@ -23,6 +25,8 @@ MakeSpec = Callable[..., ModelSpec]
 
 class Scores:
     """Stands in for the validation: scores as listed, and what it was given."""
+
+    example = None
 
     def __init__(self, *scores: float) -> None:
         self.scores, self.calls = list(scores), 0
@@ -62,9 +66,11 @@ def weights(network: nn.Module) -> dict[str, Tensor]:
     return {name: p.detach().clone() for name, p in network.named_parameters()}
 
 
-def stop_at(step: int) -> Callable[[Progress], None]:
+def stop_after(step: int) -> Callable[[Progress], None]:
+    """In the step that comes then, before it is saved."""
+
     def report(progress: Progress) -> None:
-        if progress.step == step:
+        if progress.step == step + 1:
             raise Stopped
 
     return report
@@ -101,20 +107,25 @@ def test_a_short_run(setup: Setup, make_spec: MakeSpec) -> None:
     for name in before:
         assert not torch.equal(after[name], before[name]), name
         assert not torch.equal(average[name], after[name]), name
-    assert {p.name for p in trainer.folder.iterdir()} == {"last.ckpt", "best.ckpt", "log.jsonl"}
+    assert {p.name for p in trainer.folder.iterdir()} == {
+        *("last.ckpt", "best.ckpt", "log.jsonl"),
+        *("step-00000003.ckpt", "step-00000006.ckpt"),
+    }
+    assert [p.saved for p in reports] == [False, False, True, False, False, True]
     log = [json.loads(line) for line in (trainer.folder / "log.jsonl").read_text().splitlines()]
     assert log == [{"step": 3, "score": 1.0}, {"step": 6, "score": 2.0}]
 
 
 def test_training_lowers_the_loss_on_one_sample(setup: Setup, make_spec: MakeSpec) -> None:
-    trainer = setup.trainer(make_spec("training.data.dry=0", "training.optim.steps=30"))
-    assert trainer.recipe is not None
-    batch = {k: v[None] for k, v in trainer.clips.sample(0).items()}
+    spec = make_spec(
+        *("training.data.dry=0", "training.data.frames=1", "training.data.batch=1"),
+        *("training.optim.steps=30", "training.validate_every=100"),
+    )
+    trainer = setup.trainer(spec)
+    first = trainer.clips.sample(0)
+    trainer.clips = SimpleNamespace(sample=lambda index: first)
     losses = []
-    for _ in range(30):
-        terms, _ = trainer._train_chunk(batch, None)
-        trainer.step += 1
-        losses.append(sum(terms.values()))
+    trainer.run(lambda p: losses.append(sum(p.now.values())))
     assert losses[-1] < 0.8 * losses[0]
 
 
@@ -154,16 +165,15 @@ def test_a_resumed_run_is_an_uninterrupted_one(
     setup: Setup, make_spec: MakeSpec, stop: int
 ) -> None:
     """After a whole clip (two steps each), and in the middle of one, with its state."""
-    spec = make_spec(f"training.validate_every={stop}")
-    whole = setup.trainer(spec, "whole", scores=Scores(1.0, 2.0))
+    spec = make_spec(f"training.save_every={stop}", "training.validate_every=6")
+    whole = setup.trainer(spec, "whole", scores=Scores(2.0))
     whole.run(ignore)
 
     with pytest.raises(Stopped):
-        setup.trainer(spec, "parts").run(stop_at(stop))
+        setup.trainer(spec, "parts").run(stop_after(stop))
     rest = setup.trainer(spec, "parts", scores=Scores(2.0), seed=1)
     rest.resume()
     assert rest.step == stop
-    assert rest.best == 1.0
     steps = []
     rest.run(lambda p: steps.append(p.step))
     assert steps == list(range(stop + 1, 7))
@@ -171,6 +181,49 @@ def test_a_resumed_run_is_an_uninterrupted_one(
         wanted = weights(expected)
         for name, value in weights(ours).items():
             torch.testing.assert_close(value, wanted[name], atol=1e-6, rtol=0)
+
+
+def test_a_batch_of_another_size_goes_on_with_the_next_clips(
+    setup: Setup, make_spec: MakeSpec
+) -> None:
+    with pytest.raises(Stopped):
+        setup.trainer(make_spec("training.save_every=3")).run(stop_after(3))
+    rest = setup.trainer(make_spec("training.data.batch=4", "training.optim.steps=5"))
+    rest.resume()
+    assert (rest.step, rest.sample, rest.part) == (3, 4, 0)
+    rest.run()
+    assert (rest.step, rest.sample, rest.part) == (5, 8, 0)
+
+
+def test_old_checkpoints_give_way_and_the_best_one_stays(setup: Setup, make_spec: MakeSpec) -> None:
+    spec = make_spec("training.save_every=1", "training.keep_last=2", "training.validate_every=2")
+    trainer = setup.trainer(spec, scores=Scores(3.0, 1.0))
+    trainer.run(ignore)
+    kept = sorted(p.name for p in trainer.folder.glob("step-*"))
+    assert kept == ["step-00000005.ckpt", "step-00000006.ckpt"]
+    assert load_checkpoint(trainer.checkpoint)["step"] == 6
+    best = load_checkpoint(trainer.folder / "best.ckpt")
+    assert (best["step"], best["scores"]) == (2, {"score": 3.0})
+
+
+def test_ctrl_c_finishes_the_step_and_saves(setup: Setup, make_spec: MakeSpec) -> None:
+    trainer = setup.trainer(make_spec())
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run(lambda p: signal.raise_signal(signal.SIGINT) if p.step == 1 else None)
+    assert load_checkpoint(trainer.checkpoint)["step"] == 2
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_parts_of_a_batch_add_up_to_it(setup: Setup, make_spec: MakeSpec) -> None:
+    curves = []
+    for parts in (1, 2):
+        curve: list[float] = []
+        trainer = setup.trainer(make_spec(f"training.optim.accumulate={parts}"), str(parts))
+        trainer.run(lambda p, curve=curve: curve.append(sum(p.now.values())))
+        curves.append(curve)
+    assert curves[0] == pytest.approx(curves[1], abs=1e-6)
+    with pytest.raises(ConfigError, match="accumulate"):
+        setup.trainer(make_spec("training.optim.accumulate=3"))
 
 
 def test_a_checkpoint_of_another_network_is_refused(setup: Setup, make_spec: MakeSpec) -> None:

@@ -9,7 +9,7 @@ from rainclear.data.scenes import Scene
 from rainclear.nn.output import Derained, Stage
 from rainclear.training.validation import Validation
 
-KINDS = ("moderate", "heavy", "streaks", "drops")
+KINDS = ("moderate", "storm", "windshield", "rain100h", "jrsrd")
 
 
 class Shift(nn.Module):
@@ -37,6 +37,7 @@ def validation() -> Validation:
 
 def test_clips_fit_every_network(validation: Validation) -> None:
     assert [kind for kind, _ in validation.samples] == [*KINDS, "dry"]
+    assert validation.example is validation.samples[0][1]
     for _, sample in validation.samples:
         assert sample["rainy"].shape == (3, 3, 200, 296)
 
@@ -51,7 +52,7 @@ def test_giving_the_input_back_gains_nothing(validation: Validation) -> None:
     for kind in KINDS:
         assert scores[f"output_{kind}"] == pytest.approx(scores[f"input_{kind}"])
         assert 10 < scores[f"input_{kind}"] < 50
-    assert scores["input_heavy"] < scores["input_moderate"]
+    assert scores["input_storm"] < scores["input_moderate"]
     assert scores["gain"] == pytest.approx(0)
     assert scores["dry"] == pytest.approx(80)  # where it is capped
     assert scores["score"] == scores["gain"]

@@ -7,8 +7,9 @@ import numpy as np
 from rainclear.data.protocol import Clip, Pixels
 from rainclear.data.scenes import Scene, sample_clip
 from rainclear.errors import InputError
+from rainclear.rain.camera import Camera
 from rainclear.rain.clip import RainClip, RainParams
-from rainclear.rain.presets import random_rain
+from rainclear.rain.mixture import random_camera, random_rain
 from rainclear.rain.streaks import Float
 
 __all__ = ["GeneratedClips"]
@@ -38,7 +39,7 @@ class GeneratedClips:
         self,
         scenes: Sequence[Scene],
         *,
-        rain: RainParams | Callable[[np.random.Generator], RainParams] = random_rain,
+        rain: RainParams | Callable[[np.random.Generator, Camera], RainParams] = random_rain,
         seed: int = 0,
         count: int | None = None,
         length: int = 8,
@@ -58,9 +59,15 @@ class GeneratedClips:
         rng = np.random.default_rng([self.seed, number])
         scene = self.scenes[number % len(self.scenes)]
         frames = self._frames(scene, rng)
-        params = self.rain if isinstance(self.rain, RainParams) else self.rain(rng)
         height, width = frames[0].shape[:2]
-        rain = RainClip(params, height, width, seed=int(rng.integers(2**31)))
+        camera = None
+        if isinstance(self.rain, RainParams):
+            params = self.rain
+        else:
+            camera = random_camera(rng, height, width)
+            params = self.rain(rng, camera)
+        seed = int(rng.integers(2**31))
+        rain = RainClip(params, height, width, seed=seed, camera=camera)
         made = [rain(frame) for frame in frames]
         return Clip(
             name=f"{scene.name}#{number}",

@@ -1,0 +1,211 @@
+"""The report of a detection run as one HTML page that needs no other file and no network."""
+
+import base64
+from collections.abc import Sequence
+from html import escape
+
+from rainclear.evaluation.detection import DetectionEvaluation, ModelGain, Score
+from rainclear.evaluation.detection_shots import SHOWN_SCORE, DetectionShot
+
+__all__ = ["detection_page"]
+
+_COLOURS = ("#8793a3", "#17202b", "#1f77d0", "#e08a00", "#0f9d76", "#c2559b", "#7a5af0")
+
+
+def detection_page(
+    result: DetectionEvaluation,
+    *,
+    subject: str,
+    best: Sequence[DetectionShot] = (),
+    worst: Sequence[DetectionShot] = (),
+) -> str:
+    """The page, with style, curves and pictures inside.
+
+    Args:
+        result: What came out.
+        subject: What was measured with what, as plain text.
+        best: Pictures with the largest gains.
+        worst: Pictures with the largest losses.
+    """
+    parts = [
+        f"<h1>Detection</h1><p>{escape(subject)}<br>{len(result.pictures)} pictures; classes: "
+        f"{escape(', '.join(result.classes.names))}</p>",
+        _table(result),
+        "<h2>By class</h2>",
+        _class_table(result),
+        "<h2>By required overlap</h2><p>Mean average precision where a box counts as found only "
+        "if it overlaps its label by so much (intersection over union).</p>",
+        _curves(result),
+        _shots("Largest gains", best),
+        _shots("Largest losses", worst),
+        f"<footer><p>{_FOOT}</p></footer>",
+    ]
+    return _PAGE.format(style=_STYLE, body="\n".join(part for part in parts if part))
+
+
+def _rows(result: DetectionEvaluation) -> list[tuple[str, Score, ModelGain | None]]:
+    rows: list[tuple[str, Score, ModelGain | None]] = []
+    if result.clean is not None:
+        rows.append(("clean", result.clean, None))
+    rows.append(("rainy", result.rainy, None))
+    rows += [(f"derained, {name}", gain.score, gain) for name, gain in result.models.items()]
+    return rows
+
+
+def _signed(value: float | None, *, percent: bool = False) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.0%}" if percent else f"{value:+.4f}"
+
+
+def _tone(value: float | None) -> str:
+    return "" if not value else ' class="won"' if value > 0 else ' class="lost"'
+
+
+def _table(result: DetectionEvaluation) -> str:
+    body = []
+    for name, score, gain in _rows(result):
+        cells = f"<td>{score.map50_95:.4f}</td><td>{score.map50:.4f}</td>"
+        if gain is None:
+            cells += "<td></td>" * 4
+        else:
+            low, high = gain.gain_ci95
+            cells += (
+                f"<td{_tone(gain.gain)}>{_signed(gain.gain)}</td>"
+                f"<td>{low:+.4f} … {high:+.4f}</td>"
+                f"<td>{_signed(gain.recovered, percent=True)}</td>"
+                f"<td{_tone(gain.dry_regression)}>{_signed(gain.dry_regression)}</td>"
+            )
+        body.append(f"<tr><th>{escape(name)}</th>{cells}</tr>")
+    head = "".join(
+        f"<th>{title}</th>"
+        for title in ("", "mAP50-95", "mAP50", "gain", "95 % interval", "recovered", "dry pictures")
+    )
+    return _wrap(head, body)
+
+
+def _class_table(result: DetectionEvaluation) -> str:
+    rows = _rows(result)
+    head = "<th></th><th>boxes</th>" + "".join(f"<th>{escape(name)}</th>" for name, _, _ in rows)
+    body = []
+    for label in result.classes.names:
+        boxes = round(result.rainy.per_class[label]["boxes"])
+        cells = f"<td>{boxes}</td>"
+        for _, score, gain in rows:
+            value = score.per_class[label]["map50_95"]
+            won = gain.per_class[label]["gain"] if gain else None
+            change = f" <small{_tone(won)}>{won:+.4f}</small>" if won is not None else ""
+            cells += f"<td>{value:.4f}{change}</td>"
+        body.append(f"<tr><th>{escape(label)}</th>{cells}</tr>")
+    return _wrap(head, body)
+
+
+def _wrap(head: str, body: list[str]) -> str:
+    return (
+        f'<div class="scroll"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(body)}</tbody></table></div>"
+    )
+
+
+def _curves(result: DetectionEvaluation) -> str:
+    rows = _rows(result)
+    top = max(0.05, *(v for _, score, _ in rows for v in score.by_overlap)) * 1.05
+    width, height, left, bottom = 640, 300, 44, 28
+
+    def point(i: int, value: float) -> str:
+        x = left + i * (width - left - 12) / 9
+        return f"{x:.1f},{(height - bottom) * (1 - value / top) + 4:.1f}"
+
+    parts = [f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="mAP by overlap">']
+    for k in range(5):
+        value = top * k / 4
+        y = float(point(0, value).split(",")[1])
+        parts.append(
+            f'<line class="grid" x1="{left}" x2="{width - 12}" y1="{y:.1f}" y2="{y:.1f}"/>'
+            f'<text class="tick" x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">'
+            f"{value:.2f}</text>"
+        )
+    for i in range(10):
+        x = point(i, 0).split(",")[0]
+        parts.append(
+            f'<text class="tick" x="{x}" y="{height - 6}" text-anchor="middle">'
+            f"{0.5 + 0.05 * i:.2f}</text>"
+        )
+    legend = []
+    for number, (name, score, _) in enumerate(rows):
+        colour = _COLOURS[number % len(_COLOURS)]
+        line = " ".join(point(i, value) for i, value in enumerate(score.by_overlap))
+        parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        legend.append(f'<span><i style="background:{colour}"></i>{escape(name)}</span>')
+    return f'<p class="legend">{"".join(legend)}</p><figure>{"".join(parts)}</svg></figure>'
+
+
+def _shots(title: str, shots: Sequence[DetectionShot]) -> str:
+    if not shots:
+        return ""
+    cards = []
+    for shot in shots:
+        pictures = "".join(
+            f'<figure><img loading="lazy" alt="{escape(kind)}: {escape(shot.name)}" '
+            f'src="data:image/jpeg;base64,{base64.b64encode(jpeg).decode("ascii")}">'
+            f"<figcaption>{escape(kind)}</figcaption></figure>"
+            for kind, jpeg in shot.jpegs.items()
+        )
+        cards.append(
+            f'<section class="card"><h3>{escape(shot.name)} '
+            f"<small{_tone(shot.gain)}>{shot.gain:+.3f} mAP50-95</small></h3>"
+            f'<div class="row">{pictures}</div></section>'
+        )
+    return f"<h2>{title}</h2>{''.join(cards)}"
+
+
+_FOOT = (
+    "Boxes of the gallery: green found, red false, yellow missed, grey regions that count neither "
+    f"way; scores from {SHOWN_SCORE}, overlap from 0.5. mAP is COCO’s, over the classes that the "
+    "labels have. Intervals are of pictures drawn anew with replacement, the same for both sides. "
+    "“recovered” is the gain over what the rain took; “dry pictures” is what the model changes on "
+    "clean ones."
+)
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Detection – rainclear</title>
+<style>{style}</style></head>
+<body><main>
+{body}
+</main></body></html>
+"""
+
+_STYLE = """
+:root { color-scheme: light; --bg: #fbfcfd; --card: #fff; --ink: #17202b; --soft: #5d6b7b;
+  --line: #dfe5eb; --won: #0b7d4f; --lost: #bd3030 }
+* { box-sizing: border-box }
+body { margin: 0; background: var(--bg); color: var(--ink);
+  font: 15px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif }
+main { max-width: 1180px; margin: 0 auto; padding: 40px 24px 64px }
+h1 { font-size: 30px; letter-spacing: -.02em; margin: 0 0 6px }
+h2 { font-size: 20px; letter-spacing: -.01em; margin: 44px 0 8px }
+h3 { font-size: 14px; font-weight: 600; margin: 0 0 10px; overflow-wrap: anywhere }
+p { color: var(--soft); margin: 0 0 12px; max-width: 78ch; overflow-wrap: anywhere }
+small { color: var(--soft); font-size: 12px; font-weight: 400 }
+.won, small.won { color: var(--won) } .lost, small.lost { color: var(--lost) }
+.legend { display: flex; flex-wrap: wrap; gap: 6px 20px; color: var(--ink) }
+.legend i { display: inline-block; width: 11px; height: 11px; border-radius: 50%;
+  margin-right: 7px }
+.scroll { overflow-x: auto; background: var(--card); border: 1px solid var(--line);
+  border-radius: 10px }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
+th, td { padding: 10px 16px; text-align: right; white-space: nowrap }
+th:first-child { text-align: left } th { font-weight: 600 } thead th { font-size: 13px }
+tbody tr { border-top: 1px solid var(--line) }
+figure { margin: 0 } figcaption { font-size: 13px; margin: 4px 0 0 }
+.card { background: var(--card); border: 1px solid var(--line); border-radius: 10px;
+  padding: 16px 18px; margin: 0 0 16px }
+.row { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 340px), 1fr));
+  gap: 10px }
+.row img { display: block; width: 100%; border-radius: 6px }
+svg { display: block; width: 100%; max-width: 640px; font: 12px system-ui, sans-serif }
+.grid { stroke: var(--line) } .tick { fill: var(--soft) }
+footer { margin-top: 44px; border-top: 1px solid var(--line); padding-top: 14px; font-size: 13px }
+"""

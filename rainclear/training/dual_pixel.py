@@ -1,0 +1,383 @@
+"""Training on dual-pixel halves: the masks alone first, then all of DPRRN, RAdam in steps."""
+
+import copy
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import BaseModel
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from rainclear.config import DualPixelRecipe, ModelSpec, OptimRecipe, TrainingRecipe
+from rainclear.data.dual_pixel import DualPixelPairs, held_out_pairs, water_mask
+from rainclear.data.scenes import load_scenes
+from rainclear.errors import ConfigError, ModelError, OutputError
+from rainclear.nn.dprrn import DPRRN, DualDerained
+from rainclear.runtime.device import resolve_device
+from rainclear.runtime.load import build_network
+from rainclear.training.checkpoint import load_checkpoint, save_checkpoint, save_step
+from rainclear.training.fabric import Accelerator
+from rainclear.training.feed import feed
+from rainclear.training.interrupt import Interrupt
+from rainclear.training.progress import Progress
+from rainclear.training.run import export_model, start_network
+
+__all__ = [
+    "DualPixelTrainer",
+    "image_losses",
+    "mask_losses",
+    "score_pairs",
+    "ssim",
+    "step_rate",
+    "train_dual_pixel",
+]
+
+_WINDOW, _SIGMA = 11, 1.5
+_C1, _C2 = 0.01**2, 0.03**2
+_VALIDATION_FRAMES = 60
+
+
+def ssim(output: Tensor, truth: Tensor) -> Tensor:
+    """Mean structural similarity of two batches N×C×H×W in [0, 1], at least 11×11, by channel.
+
+    Gaussian window of 11×11, σ = 1.5, where it lies inside the picture (Wang et al., 2004).
+    """
+    offsets = torch.arange(_WINDOW, device=output.device, dtype=torch.float32) - _WINDOW // 2
+    window = torch.exp(-0.5 * (offsets / _SIGMA) ** 2)
+    window = window / window.sum()
+    x, y = (t.float().reshape(-1, 1, *t.shape[-2:]) for t in (output, truth))
+    stack = torch.stack((x, y, x * x, y * y, x * y)).flatten(0, 1)
+    stack = F.conv2d(stack, window.view(1, 1, 1, -1))
+    stack = F.conv2d(stack, window.view(1, 1, -1, 1))
+    mean_x, mean_y, square_x, square_y, product = stack.unflatten(0, (5, -1))
+    numerator = (2 * mean_x * mean_y + _C1) * (2 * (product - mean_x * mean_y) + _C2)
+    spread = (square_x - mean_x**2) + (square_y - mean_y**2)
+    return (numerator / ((mean_x**2 + mean_y**2 + _C1) * (spread + _C2))).mean()
+
+
+def mask_losses(
+    logits: tuple[Tensor, Tensor], masks: tuple[Tensor, Tensor], recipe: DualPixelRecipe
+) -> dict[str, Tensor]:
+    """Binary cross-entropy of M_l and M_r by name, weighted.
+
+    Args:
+        logits: M_l and M_r before the sigmoid, N×1×H×W.
+        masks: Where there is water in the halves, N×1×H×W, bool.
+        recipe: Weights.
+    """
+    return {
+        f"{name}_mask": recipe.mask
+        * F.binary_cross_entropy_with_logits(given.float(), true.float())
+        for name, given, true in zip(("left", "right"), logits, masks, strict=True)
+    }
+
+
+def image_losses(out: DualDerained, truth: Tensor, recipe: DualPixelRecipe) -> dict[str, Tensor]:
+    """Negative SSIM of B_l, B_r, B_c and B against the clean picture N×3×H×W, by name, weighted."""
+    pictures = {"left": out.left, "right": out.right, "combined": out.combined, "final": out.image}
+    return {name: -recipe.image * ssim(picture, truth) for name, picture in pictures.items()}
+
+
+def step_rate(step: int, optim: OptimRecipe, recipe: DualPixelRecipe) -> float:
+    """Learning rate of a step: ``lr``, times ``decay`` after each milestone."""
+    passed = sum(step >= share * optim.steps for share in recipe.milestones)
+    return optim.lr * recipe.decay**passed
+
+
+@torch.inference_mode()
+def score_pairs(network: DPRRN, samples: list[dict[str, Tensor]]) -> dict[str, float]:
+    """Means over samples of :func:`rainclear.data.dual_pixel.wet_halves`.
+
+    Returns:
+        ``input`` and ``output``, PSNR in dB of the halves' mean and of the result; ``gain``, their
+        difference; ``ssim`` of the result; ``iou`` of M_c at 0.5.
+    """
+    network.eval()
+    device = next(network.parameters()).device
+    rows = []
+    for sample in samples:
+        left, right, clean = (sample[k][None].to(device) for k in ("left", "right", "clean"))
+        water = water_mask(left, clean) | water_mask(right, clean)
+        halves, truth = (left.float() / 255, right.float() / 255), clean.float() / 255
+        out = network.halves(*halves)
+        image = out.image.clamp(0, 1).mul(255).round().div(255)
+        found = out.mask >= 0.5
+        union = int((found | water).sum())
+        rows.append(
+            (
+                _psnr((halves[0] + halves[1]) / 2, truth),
+                _psnr(image, truth),
+                float(ssim(image, truth)),
+                int((found & water).sum()) / union if union else 1.0,
+            )
+        )
+    before, after, similarity, iou = np.mean(rows, axis=0).tolist()
+    return {
+        "input": before,
+        "output": after,
+        "gain": after - before,
+        "ssim": similarity,
+        "iou": iou,
+    }
+
+
+def _psnr(output: Tensor, truth: Tensor) -> float:
+    return -10 * math.log10(max(float((output - truth).square().mean()), 1e-8))
+
+
+class DualPixelTrainer:
+    """Trains a DPRRN by a recipe; everything it needs to go on later is in ``folder``.
+
+    Args:
+        network: The network, on its device.
+        recipe: Data mix and schedule, with ``dual_pixel`` set.
+        pairs: Source of training samples.
+        held_out: Samples that score the averaged weights.
+        folder: Where checkpoints, the log and the best weights go.
+    """
+
+    def __init__(
+        self,
+        network: DPRRN,
+        recipe: TrainingRecipe,
+        pairs: DualPixelPairs,
+        held_out: list[dict[str, Tensor]],
+        folder: Path,
+    ) -> None:
+        if recipe.dual_pixel is None:
+            raise ConfigError("the recipe has no section 'training.dual_pixel'")
+        self.network = network.to(memory_format=torch.channels_last)
+        self.recipe, self.dual, self.pairs = recipe, recipe.dual_pixel, pairs
+        self.held_out, self.folder = held_out, folder
+        self.device = next(network.parameters()).device
+        self.optimizer = torch.optim.RAdam(network.parameters(), lr=recipe.optim.lr)
+        self.average = copy.deepcopy(network).eval()
+        self.step, self.best = 0, -math.inf
+        steps = recipe.optim.steps
+        self.warmup = min(round(self.dual.warmup * steps), steps - 1)
+
+    @property
+    def warming_up(self) -> bool:
+        """Whether the next step trains the masks alone."""
+        return self.step < self.warmup
+
+    def resume(self) -> None:
+        """Go on from the newest checkpoint in the folder.
+
+        Raises:
+            ModelError: There is no checkpoint, or it is of another network.
+        """
+        path = self.folder / "last.ckpt"
+        state = load_checkpoint(path)
+        try:
+            self.network.load_state_dict(state["network"])
+            self.average.load_state_dict(state["average"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step, self.best = state["step"], state["best"]
+        except (KeyError, ValueError, RuntimeError) as error:
+            line = str(error).splitlines()[0]
+            raise ModelError(f"{path} is not of this network: {line}") from error
+
+    def save(self) -> None:
+        """Write the newest checkpoint."""
+        state = {
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "best": self.best,
+        }
+        save_step(self.folder, self.step, state, keep=self.recipe.keep_last)
+
+    def run(self, report: Callable[[Progress], None]) -> None:
+        """Train until the recipe's last step; ``report`` is called after every step.
+
+        Raises:
+            ModelError: The loss became NaN or infinite; the batch is saved beside the checkpoint.
+            KeyboardInterrupt: Ctrl-C, after the step was finished and saved.
+        """
+        data, steps = self.recipe.data, self.recipe.optim.steps
+        batches = feed(
+            self.pairs, start=self.step * data.batch, batch=data.batch, workers=data.workers
+        )
+        means: dict[str, float] = {}
+        validation: dict[str, float] = {}
+        seconds = 0.0
+        with Interrupt() as interrupt:
+            while self.step < steps:
+                started = time.perf_counter()
+                batch = next(batches)
+                waited = time.perf_counter() - started
+                rate = step_rate(self.step, self.recipe.optim, self.dual)
+                now = self.train_batch(batch)
+                for name, value in now.items():
+                    means[name] = means.get(name, value) * 0.98 + value * 0.02
+                spent = time.perf_counter() - started
+                seconds = 0.95 * seconds + 0.05 * spent if seconds else spent
+                validate = self.step % self.recipe.validate_every == 0 or self.step >= steps
+                if validate:
+                    validation = self._validate()
+                save = validate or interrupt.asked or self.step % self.recipe.save_every == 0
+                if save:
+                    self.save()
+                report(
+                    Progress(
+                        step=self.step,
+                        steps=steps,
+                        losses=dict(means),
+                        seconds_per_step=seconds,
+                        waiting=waited,
+                        validation=validation,
+                        best=self.best,
+                        now=now,
+                        lr=rate,
+                        saved=save,
+                    )
+                )
+                if interrupt.asked:
+                    self.save()
+                    raise KeyboardInterrupt
+
+    def train_batch(self, batch: dict[str, Tensor]) -> dict[str, float]:
+        """One optimiser step on ``left``, ``right`` and ``clean``, N×3×H×W uint8; the losses."""
+        self.network.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = step_rate(self.step, self.recipe.optim, self.dual)
+        terms = self._losses(*(batch[k].to(self.device) for k in ("left", "right", "clean")))
+        loss = torch.stack(list(terms.values())).sum()
+        if not bool(torch.isfinite(loss)):
+            save_checkpoint(self.folder / "nan-batch.ckpt", batch)
+            raise ModelError(
+                f"the loss became {float(loss.detach())} at step {self.step}; the batch is in "
+                f"{self.folder / 'nan-batch.ckpt'}: lower optim.lr or optim.clip_norm"
+            )
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.optim.clip_norm)
+        self.optimizer.step()
+        self._update_average()
+        self.step += 1
+        return {name: float(value.detach()) for name, value in terms.items()}
+
+    def _losses(self, left: Tensor, right: Tensor, clean: Tensor) -> dict[str, Tensor]:
+        masks = water_mask(left, clean), water_mask(right, clean)
+        if self.network.single:  # the mean of the halves is wet wherever one of them is
+            masks = (masks[0] | masks[1],) * 2
+        x_l, x_r, truth = (
+            t.float().div_(255).contiguous(memory_format=torch.channels_last)
+            for t in (left, right, clean)
+        )
+        bf16 = self.recipe.precision == "bf16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+            if self.warming_up:
+                logits = self.network.mask_logits(x_l, x_r)
+                return mask_losses(logits, masks, self.dual)
+            out = self.network.halves(x_l, x_r)
+        found = mask_losses((out.left_logits, out.right_logits), masks, self.dual)
+        return found | image_losses(out, truth, self.dual)
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        """Average the weights and, with them, BatchNorm's statistics."""
+        decay = min(self.recipe.optim.ema, (1 + self.step) / (10 + self.step))
+        current = self.network.state_dict()
+        for name, average in self.average.state_dict().items():
+            if average.is_floating_point():
+                average.lerp_(current[name], 1 - decay)
+            else:
+                average.copy_(current[name])
+
+    def _validate(self) -> dict[str, float]:
+        scores = score_pairs(self.average, self.held_out)
+        if self.step <= self.warmup:  # the other networks have not begun to learn
+            scores = {"iou": scores["iou"]}
+        elif scores["output"] > self.best:
+            self.best = scores["output"]
+            save_checkpoint(self.folder / "best.ckpt", {"network": self.average.state_dict()})
+        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": self.step, **scores}) + "\n")
+        return scores
+
+
+def _check(recipe: TrainingRecipe) -> None:
+    """Refuse settings that would be ignored.
+
+    Raises:
+        ConfigError: One is not at its default.
+    """
+    unused: tuple[tuple[str, BaseModel, tuple[str, ...]], ...] = (
+        ("training", recipe, ("losses", "init", "channels_last", "log_every")),
+        ("training.optim", recipe.optim, ("warmup", "final_lr", "accumulate")),
+        ("training.data", recipe.data, ("frames", "backprop")),
+    )
+    for section, settings, names in unused:
+        for name in names:
+            if getattr(settings, name) != type(settings).model_fields[name].default:
+                raise ConfigError(
+                    f"{section}.{name} has no use with training.dual_pixel; leave it out"
+                )
+
+
+def train_dual_pixel(
+    spec: ModelSpec,
+    data: Path,
+    out: Path,
+    *,
+    resume: bool = False,
+    report: Callable[[Progress], None] = lambda progress: None,
+    accelerator: Accelerator = "auto",
+) -> Path:
+    """Train on generated dual-pixel halves, and leave a loadable model in ``out`` at the end.
+
+    Args:
+        spec: Network and recipe, from :func:`rainclear.training.run.read_recipe`.
+        data: Folder that the recipe's patterns are relative to.
+        out: Folder for checkpoints, ``log.jsonl`` and the finished model.
+        resume: Go on from the newest checkpoint in ``out``.
+        report: Called after every step.
+        accelerator: Kind of device; ``auto`` takes a GPU if there is one. It trains on one alone.
+
+    Returns:
+        ``out``, which ``rainclear derain-dual --model`` takes.
+
+    Raises:
+        ConfigError: The recipe is not one for dual pixels, or sets what has no use here.
+        DeviceError: This machine has no such device.
+        InputError: Data is missing.
+        OutputError: ``out`` cannot be made, or holds another run and ``resume`` is not set.
+        ModelError: The loss became NaN, or there is no checkpoint of this network to resume.
+        KeyboardInterrupt: Ctrl-C, after the step was finished and saved.
+    """
+    recipe = spec.training
+    if recipe is None or recipe.dual_pixel is None:
+        raise ConfigError(f"model {spec.name!r} has no section 'training.dual_pixel'")
+    _check(recipe)
+    if (out / "last.ckpt").exists() and not resume:
+        raise OutputError(f"{out}: holds a training run; give --resume to go on, or another --out")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be made: {error.strerror}") from error
+    torch.manual_seed(recipe.optim.seed)
+    network = build_network(spec.architecture)
+    if not isinstance(network, DPRRN):
+        raise ConfigError(
+            f"network {spec.architecture.network!r} does not take dual-pixel halves; use 'dprrn'"
+        )
+    scenes = load_scenes(data, recipe.data.include, max_frames=recipe.data.max_frames)
+    held_out = load_scenes(data, recipe.data.validation, max_frames=_VALIDATION_FRAMES)
+    if recipe.start_from:
+        start_network(network, recipe.start_from)
+    pairs = DualPixelPairs(scenes, recipe.data, seed=recipe.optim.seed)
+    network = network.to(resolve_device(accelerator))
+    trainer = DualPixelTrainer(network, recipe, pairs, held_out_pairs(held_out), out)
+    if resume:
+        trainer.resume()
+    trainer.run(report)
+    network.load_state_dict(load_checkpoint(out / "best.ckpt")["network"])
+    return export_model(network.cpu(), spec, out)

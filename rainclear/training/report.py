@@ -1,0 +1,144 @@
+"""``report.html``: a run's curves and pictures in one file that opens without a server."""
+
+import base64
+import html
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from rainclear.training import history
+from rainclear.training.checkpoint import whole_file
+from rainclear.training.curves import curves_svg
+from rainclear.training.progress import Picture
+
+__all__ = ["write_report"]
+
+_STYLE = """
+:root { color-scheme: light dark; }
+body { font: 15px/1.45 system-ui, sans-serif; max-width: 1000px; margin: 2em auto; padding: 0 1em; }
+.cells { display: grid; grid-template-columns: repeat(auto-fill, minmax(300px, 1fr)); gap: 1em; }
+.cells.wide { grid-template-columns: repeat(auto-fill, minmax(440px, 1fr)); }
+figure { margin: 0; } figcaption { opacity: .8; } img { width: 100%; display: block; }
+svg { width: 100%; font-size: 11px; } svg text { fill: currentColor; opacity: .75; }
+svg polyline { stroke-width: 1.5; } svg .grid { stroke: currentColor; opacity: .15; }
+.legend { margin: 0; font-size: 13px; } .legend span { margin-right: 1em; }
+.legend i { display: inline-block; width: 12px; height: 3px; margin-right: 4px;
+  vertical-align: middle; }
+table { border-collapse: collapse; } td, th { padding: .15em .9em .15em 0; text-align: left; }
+td { font-variant-numeric: tabular-nums; } pre { overflow-x: auto; }
+"""
+_KEYS = ("step", "lr", "seconds_per_step", "waiting")
+
+
+def write_report(
+    folder: Path, *, title: str, recipe: str, pictures: dict[str, Picture], steps: int
+) -> Path:
+    """Write ``report.html`` from the logs in ``folder``; returns its path.
+
+    Args:
+        folder: Folder of the run, with ``losses.jsonl`` and ``log.jsonl``.
+        title: Name of the model.
+        recipe: The settings, as YAML.
+        pictures: What the network makes of a held-out clip, by caption.
+        steps: Steps of the whole run.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    losses = history.read(folder / "losses.jsonl")
+    scores = history.read(folder / "log.jsonl")
+    done = max((row["step"] for row in (*losses[-1:], *scores[-1:])), default=0)
+    parts = [
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width">',
+        f"<title>{html.escape(title)}: training</title><style>{_STYLE}</style></head><body>",
+        f"<h1>{html.escape(title)}</h1><p>Step {done} of {steps}.</p>",
+        *_score_parts(scores),
+        *_picture_parts(pictures),
+        *_loss_parts(losses),
+        f"<h2>Recipe</h2><pre>{html.escape(recipe)}</pre></body></html>",
+    ]
+    path = folder / "report.html"
+    with whole_file(path) as file:
+        file.write("\n".join(parts).encode())
+    return path
+
+
+def _curve(rows: list[dict[str, Any]], key: str) -> list[tuple[float, float]]:
+    return [(row["step"], row[key]) for row in rows if key in row]
+
+
+def _names(rows: list[dict[str, Any]]) -> list[str]:
+    """Every key of any row but the fixed ones, in the order they first appear."""
+    return list(dict.fromkeys(key for row in rows for key in row if key not in _KEYS))
+
+
+def _figure(caption: str, drawing: str) -> str:
+    return f"<figure>{drawing}<figcaption>{html.escape(caption)}</figcaption></figure>"
+
+
+def _cells(figures: Iterable[str], *, wide: bool = False) -> str:
+    return f'<div class="cells{" wide" if wide else ""}">{"".join(figures)}</div>'
+
+
+def _score_parts(rows: list[dict[str, Any]]) -> list[str]:
+    if not rows:
+        return []
+    names = _names(rows)
+    best = max(rows, key=lambda row: row.get("score", row["step"]))
+    lines = "".join(
+        f"<tr><th>{html.escape(name)}</th><td>{rows[-1].get(name, float('nan')):.3f}</td>"
+        f"<td>{best.get(name, float('nan')):.3f}</td></tr>"
+        for name in names
+    )
+    outputs = {name: _curve(rows, name) for name in names if name.startswith("output")}
+    others = {name: _curve(rows, name) for name in names if name in ("gain", "score")}
+    return [
+        "<h2>Validation</h2>",
+        _cells(
+            (
+                _figure("PSNR by kind of rain, dB", curves_svg(outputs)),
+                _figure("gain and score, dB", curves_svg(others)),
+            ),
+            wide=True,
+        ),
+        f"<table><tr><th></th><th>step {rows[-1]['step']}</th>"
+        f"<th>best, step {best['step']}</th></tr>{lines}</table>",
+    ]
+
+
+def _picture_parts(pictures: dict[str, Picture]) -> list[str]:
+    if not pictures:
+        return []
+    return [
+        "<h2>A held-out clip</h2>",
+        _cells(
+            _figure(caption, f'<img alt="{html.escape(caption)}" src="{_data_uri(picture)}">')
+            for caption, picture in pictures.items()
+        ),
+    ]
+
+
+def _data_uri(picture: Picture) -> str:
+    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 90])
+    return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()
+
+
+def _loss_parts(rows: list[dict[str, Any]]) -> list[str]:
+    if not rows:
+        return []
+    figures = []
+    for name in _names(rows):
+        points = _curve(rows, name)
+        positive = all(y > 0 for _, y in points)
+        figures.append(_figure(name, curves_svg({name: points}, log=positive)))
+    speed = {
+        "whole step": _curve(rows, "seconds_per_step"),
+        "waiting for data": _curve(rows, "waiting"),
+    }
+    figures.append(_figure("learning rate", curves_svg({"lr": _curve(rows, "lr")})))
+    figures.append(_figure("seconds a step", curves_svg(speed)))
+    return ["<h2>Losses, weighted</h2>", _cells(figures)]

@@ -1,0 +1,95 @@
+"""Our average precision is COCO's."""
+
+import numpy as np
+import pytest
+
+from rainclear.detection.detections import Detections
+from rainclear.evaluation.average_precision import average_precision, match
+from rainclear.evaluation.labels import GroundTruth
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("torchmetrics")
+pytest.importorskip("faster_coco_eval")
+
+
+def boxes(rng: np.random.Generator, n: int) -> np.ndarray:
+    corner = rng.uniform(0, 80, (n, 2))
+    return np.concatenate([corner, corner + rng.uniform(5, 40, (n, 2))], 1).astype(np.float32)
+
+
+def scene(rng: np.random.Generator) -> tuple[Detections, GroundTruth]:
+    n = int(rng.integers(0, 7))
+    real, classes = boxes(rng, n), rng.integers(0, 3, n)
+    near = real + rng.normal(0, 2, real.shape).astype(np.float32)
+    wrong = boxes(rng, int(rng.integers(0, 6)))
+    xyxy = np.concatenate([near, wrong])
+    numbers = np.concatenate([classes, rng.integers(0, 3, len(wrong))])
+    regions = boxes(rng, int(rng.integers(0, 3)))
+    return (
+        # Scores on a coarse grid, so that ties occur.
+        Detections.of(xyxy, rng.integers(1, 40, len(xyxy)) / 40, numbers),
+        GroundTruth(
+            xyxy=real,
+            classes=classes.astype(np.int64),
+            ignore=regions,
+            ignore_classes=rng.integers(-1, 3, len(regions)).astype(np.int64),
+        ),
+    )
+
+
+def coco(pairs: list[tuple[Detections, GroundTruth]]) -> dict:
+    from rainclear.evaluation.detection import torchmetrics_map
+
+    return torchmetrics_map([p for p, _ in pairs], [t for _, t in pairs], [0, 1, 2])
+
+
+def ours(pairs: list[tuple[Detections, GroundTruth]], weights: np.ndarray) -> np.ndarray:
+    """K×B×10."""
+    found, truth = [p for p, _ in pairs], [t for _, t in pairs]
+    return np.stack([average_precision(match(found, truth, k), weights) for k in range(3)])
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_equals_torchmetrics(seed: int):
+    rng = np.random.default_rng(seed)
+    pairs = [scene(rng) for _ in range(25)]
+    expected, found = coco(pairs), ours(pairs, np.ones((1, 25)))[:, 0]
+    assert found.mean() == pytest.approx(expected["map"], abs=1e-5)
+    assert found[:, 0].mean() == pytest.approx(expected["map_50"], abs=1e-5)
+    assert found.mean(1) == pytest.approx(expected["map_per_class"], abs=1e-5)
+
+
+def test_weights_are_repetitions():
+    rng = np.random.default_rng(7)
+    pairs = [scene(rng) for _ in range(12)]
+    counts = rng.integers(0, 4, 12)
+    repeated = [pair for pair, n in zip(pairs, counts, strict=True) for _ in range(n)]
+    found = ours(pairs, counts[None].astype(float))
+    expected = ours(repeated, np.ones((1, len(repeated))))
+    # Ties between pictures may fall differently where pictures repeat.
+    assert found == pytest.approx(expected, abs=0.02)
+    assert found.mean() == pytest.approx(expected.mean(), abs=0.002)
+
+
+def test_region_takes_detections_and_is_no_box():
+    found = [Detections.of([[0, 0, 10, 10], [50, 50, 60, 60]], [0.9, 0.8], [2, 2])]
+    truth = [
+        GroundTruth(
+            xyxy=np.float32([[50, 50, 60, 60]]),
+            classes=np.array([2]),
+            ignore=np.float32([[0, 0, 30, 30]]),
+            ignore_classes=np.array([-1]),
+        )
+    ]
+    assert average_precision(match(found, truth, 2), np.ones((1, 1))).min() == pytest.approx(1.0)
+
+
+def test_no_box_is_nan():
+    empty = GroundTruth(
+        xyxy=np.zeros((0, 4), np.float32),
+        classes=np.zeros(0, np.int64),
+        ignore=np.zeros((0, 4), np.float32),
+        ignore_classes=np.zeros(0, np.int64),
+    )
+    matches = match([Detections.of([[0, 0, 9, 9]], [0.5], [1])], [empty], 1)
+    assert np.isnan(average_precision(matches, np.ones((2, 1)))).all()

@@ -1,0 +1,247 @@
+"""Detection evaluation with a detector that sees coloured rectangles, where all can be counted."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from rainclear.detection.detections import Detections
+from rainclear.errors import ConfigError, InputError
+from rainclear.evaluation.classes import Classes, parse_merges
+from rainclear.evaluation.detection import (
+    DetectionEvaluation,
+    evaluate_detection,
+    open_detection_set,
+)
+from rainclear.evaluation.labels import GroundTruth, read_labels
+
+pytest.importorskip("torchmetrics")
+pytest.importorskip("faster_coco_eval")
+
+CAR, TRUCK = 2, 7
+HEIGHT, WIDTH = 48, 96
+COLOURS = {CAR: (255, 0, 0), TRUCK: (0, 0, 255)}
+
+
+class Rectangles:
+    """Finds pure red (car) and pure blue (truck); grey ones are hidden to it."""
+
+    def __call__(self, frames: list[np.ndarray]) -> list[Detections]:
+        return [self._one(frame) for frame in frames]
+
+    def _one(self, frame: np.ndarray) -> Detections:
+        boxes, classes = [], []
+        for number, colour in COLOURS.items():
+            mask = (frame == np.uint8(colour)).all(-1).astype(np.uint8)
+            _, _, stats, _ = cv2.connectedComponentsWithStats(mask)
+            for x, y, w, h, _ in stats[1:]:
+                boxes.append([x, y, x + w, y + h])
+                classes.append(number)
+        return Detections.of(boxes, np.full(len(boxes), 0.9), classes)
+
+
+class Cleaner:
+    """Stands for a derainer: gives hidden rectangles on the left half their colour back."""
+
+    def __init__(self) -> None:
+        self.resets = 0
+
+    def reset(self) -> None:
+        self.resets += 1
+
+    def process(self, picture: np.ndarray) -> np.ndarray:
+        out = picture.copy()
+        left = out[:, : WIDTH // 2]
+        left[(left == 90).all(-1)] = COLOURS[CAR]
+        return out
+
+
+def scene(folder: Path, hidden: list[int]) -> Path:
+    """Four pictures with a car left, and one right; ``hidden`` ones are grey in ``images``."""
+    for name in ("images", "clean", "labels"):
+        (folder / name).mkdir(parents=True)
+    for index in range(4):
+        clean = np.full((HEIGHT, WIDTH, 3), 20, np.uint8)
+        rainy = clean.copy()
+        lines = []
+        for side, x in enumerate((8 + index, 60)):
+            clean[10:30, x : x + 20] = COLOURS[CAR]
+            rainy[10:30, x : x + 20] = 90 if 2 * index + side in hidden else COLOURS[CAR]
+            lines.append(f"2 {(x + 10) / WIDTH} {20 / HEIGHT} {20 / WIDTH} {20 / HEIGHT}")
+        (folder / "labels" / f"{index}.txt").write_text("\n".join(lines))
+        for name, picture in (("images", rainy), ("clean", clean)):
+            assert cv2.imwrite(str(folder / name / f"{index}.png"), picture[..., ::-1])
+    return folder
+
+
+def evaluate(folder: Path, **options: object) -> DetectionEvaluation:
+    pictures = open_detection_set(
+        folder / "images", read_labels(folder / "labels"), clean=folder / "clean"
+    )
+    models = {"none": None, "cleaner": Cleaner()}
+    return evaluate_detection(pictures, Rectangles(), models, resamples=200, **options)
+
+
+@pytest.fixture
+def half_hidden(tmp_path: Path) -> Path:
+    # Left cars of pictures 0 and 1, right cars of pictures 1 and 2.
+    return scene(tmp_path / "set", [0, 2, 3, 5])
+
+
+def test_counts(half_hidden: Path):
+    result = evaluate(half_hidden)
+    assert result.clean is not None
+    assert result.clean.map50_95 == pytest.approx(1.0)
+    # COCO's 101 recalls: 4 of 8 boxes without a false one is 51 / 101, 6 of 8 is 76 / 101.
+    assert result.rainy.map50_95 == pytest.approx(51 / 101, abs=1e-6)
+    gain = result.models["cleaner"]
+    assert gain.score.map50 == pytest.approx(76 / 101, abs=1e-6)
+    assert gain.gain == pytest.approx(25 / 101, abs=1e-6)
+    assert gain.recovered == pytest.approx(25 / 50, abs=1e-6)
+    assert gain.dry_regression == pytest.approx(0.0)
+    low, high = gain.gain_ci95
+    assert 0 <= low < gain.gain < high
+    assert gain.picture_gain[0] > 0.4
+    assert gain.picture_gain[2:] == (0.0, 0.0)
+    control = result.models["none"]
+    assert (control.gain, control.gain_ci95) == (0.0, (0.0, 0.0))
+
+
+def test_json_keys(half_hidden: Path):
+    data = json.loads(json.dumps(evaluate(half_hidden).as_dict(), allow_nan=False))
+    keys = {"clean", "rainy", "derained.cleaner", "derained.none", "gain", "gain_ci95"}
+    assert keys | {"recovered", "dry_regression"} <= set(data)
+    assert data["gain"] == data["derained.cleaner"]["gain"] > 0  # the control is not the subject
+    assert data["rainy"]["per_class"]["car"]["boxes"] == 8
+
+
+def test_without_clean_pictures(half_hidden: Path):
+    pictures = open_detection_set(half_hidden / "images", read_labels(half_hidden / "labels"))
+    result = evaluate_detection(pictures, Rectangles(), {"cleaner": Cleaner()}, resamples=100)
+    data = result.as_dict()
+    assert (data["clean"], data["recovered"], data["dry_regression"]) == (None, None, None)
+    assert data["gain"] == pytest.approx(25 / 101, abs=1e-6)
+
+
+def test_pictures_are_not_a_clip(half_hidden: Path):
+    cleaner = Cleaner()
+    pictures = open_detection_set(half_hidden / "images", read_labels(half_hidden / "labels"))
+    evaluate_detection(pictures, Rectangles(), {"cleaner": cleaner}, resamples=100)
+    assert cleaner.resets == 4
+
+
+def test_generated_rain_is_the_same_each_time(half_hidden: Path):
+    from rainclear.rain.clip import RainClip
+    from rainclear.rain.presets import preset
+
+    labels = read_labels(half_hidden / "labels")
+    pictures = open_detection_set(half_hidden / "clean", labels, rain="heavy")
+    rainy, clean = pictures.read(2)
+    rain = RainClip(preset("heavy", height=HEIGHT), HEIGHT, WIDTH, seed=2)
+    expected = rain(clean.astype(np.float32) / np.float32(255)).rainy
+    assert np.abs(rainy - expected * 255).max() <= 0.5
+    assert (rainy != clean).any()
+    with pytest.raises(ConfigError, match="monsoon"):
+        open_detection_set(half_hidden / "clean", labels, rain="monsoon")
+
+
+def test_merged_class_is_one_object():
+    merges = parse_merges(["vehicle=car,truck,bus"])
+    truth = GroundTruth(
+        xyxy=np.float32([[0, 0, 10, 10], [20, 20, 30, 30]]),
+        classes=np.array([TRUCK, 0]),
+        ignore=np.zeros((0, 4), np.float32),
+        ignore_classes=np.zeros(0, np.int64),
+    )
+    classes = Classes.of([truth], merges=merges)
+    assert classes.names == ("person", "vehicle")
+    assert classes.of_truth(truth).classes.tolist() == [1, 0]
+    found = Detections.of(
+        [[0, 0, 10, 10], [0, 0, 10, 9], [50, 0, 60, 9], [0, 0, 10, 10]],
+        [0.5, 0.8, 0.3, 0.9],
+        [CAR, TRUCK, CAR, 16],
+    )
+    mine = classes.of_detections(found)  # the dog is not measured
+    assert sorted(mine.scores.tolist()) == pytest.approx([0.3, 0.8])
+    assert mine.classes.tolist() == [1, 1]
+    assert Classes.of([truth], merges=merges, only=["vehicle"]).names == ("vehicle",)
+    with pytest.raises(ConfigError, match=r"'car'.*person, vehicle"):
+        Classes.of([truth], merges=merges, only=["car"])
+
+
+@pytest.mark.parametrize("text", ["vehicle", "=car", "v=", "v=car,tree", "v=car,car"])
+def test_wrong_merge(text: str):
+    with pytest.raises(ConfigError, match="--merge"):
+        parse_merges([text])
+
+
+def test_nothing_to_measure(half_hidden: Path, tmp_path: Path):
+    labels = tmp_path / "other"
+    labels.mkdir()
+    (labels / "z.txt").write_text("")
+    with pytest.raises(InputError, match="no picture in it has labels"):
+        open_detection_set(half_hidden / "images", read_labels(labels))
+
+
+def test_page_holds_everything(half_hidden: Path):
+    from rainclear.evaluation.detection_page import detection_page
+    from rainclear.evaluation.detection_shots import best_and_worst
+
+    result = evaluate(half_hidden)
+    best, worst = best_and_worst(result, "cleaner", Cleaner(), size=2)
+    assert [shot.name for shot in best] == ["1.png", "0.png"]
+    assert worst == []
+    assert set(best[0].jpegs) == {"rainy", "cleaner", "clean"}
+    page = detection_page(result, subject="a <b> & c", best=best, worst=worst)
+    assert page.count("data:image/jpeg;base64,") == 6
+    assert "a &lt;b&gt; &amp; c" in page
+    assert "http" not in page.replace("http-equiv", "")
+
+
+def test_boxes_are_drawn_by_what_they_are():
+    from rainclear.evaluation.detection_shots import draw
+
+    truth = GroundTruth(
+        xyxy=np.float32([[10, 20, 30, 40], [60, 20, 80, 40]]),
+        classes=np.array([0, 0]),
+        ignore=np.float32([[125, 15, 158, 60]]),
+        ignore_classes=np.array([-1]),
+    )
+    boxes = [[10, 20, 30, 40], [100, 20, 120, 40], [130, 20, 150, 40]]
+    found = Detections.of(boxes, [0.9, 0.8, 0.7], [0, 0, 0])
+    black = np.zeros((64, 160, 3), np.uint8)
+    drawn = draw(black, found, truth, ("car",))
+    red, green = drawn[40, [20, 70, 110], 0].astype(int), drawn[40, [20, 70, 110], 1].astype(int)
+    assert (green > red).tolist() == [True, False, False]
+    assert (red > 200).tolist() == [False, True, True]
+    assert green[1] > 150 > green[2]  # yellow: missed; red: false
+    assert np.ptp(drawn[40, 140].astype(int)) == 0  # grey: in a region to ignore
+    assert not black.any()
+
+
+def test_command(half_hidden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_model):
+    import typer
+    from typer.testing import CliRunner
+
+    import rainclear.detection
+    from rainclear.cli.evaluate_detection import detection
+
+    monkeypatch.setattr(rainclear.detection, "load_detector", lambda *_, **__: Rectangles())
+    app = typer.Typer()
+    app.command()(detection)
+    html, figures = tmp_path / "r.html", tmp_path / "r.json"
+    arguments = ["--images", half_hidden / "images", "--labels", half_hidden / "labels"]
+    arguments += ["--clean", half_hidden / "clean", "--detector", "d.pt", "--model", tiny_model]
+    arguments += ["--model", "none", "--json", figures, "--html", html, "--device", "cpu"]
+    run = CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
+    assert run.exit_code == 0, run.output
+    assert "mAP50-95" in run.output
+    data = json.loads(figures.read_text())
+    assert data["rainy"]["map50_95"] == pytest.approx(51 / 101, abs=1e-6)
+    assert f"derained.{tiny_model}" in data
+    assert html.read_text().startswith("<!DOCTYPE html>")
+    both = [*map(str, arguments), "--rain", "heavy"]
+    with pytest.raises(ConfigError, match="exclude each other"):
+        CliRunner().invoke(app, both, catch_exceptions=False)
