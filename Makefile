@@ -25,8 +25,9 @@ lint: $(STAMP)  ## style, types and import direction
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(STAMP)  ## frames a second of the shipped models on this machine
+bench: $(STAMP)  ## frames a second of the shipped models, training samples a second
 	$(BIN)/python tests/bench/derain_video.py
+	$(BIN)/python tests/bench/rain_samples.py
 
 clean:
 	rm -rf .venv build dist demo *.egg-info
