@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.table import Table
 
 from rainclear.cli.view import console
+from rainclear.errors import ConfigError
 
 if TYPE_CHECKING:
     from rainclear.training.progress import Progress
@@ -60,6 +61,15 @@ def train(
 
     overrides = [*(settings or []), *([f"training.precision={precision}"] if precision else [])]
     spec = read_recipe(recipe, overrides)
+    if spec.training is not None and spec.training.dual_pixel is not None:
+        from rainclear.training.dual_pixel import train_dual_pixel
+
+        if devices or nodes:
+            raise ConfigError(f"{recipe} trains on one device; leave out --devices and --nodes")
+        with _View() as view:
+            train_dual_pixel(spec, data, out, resume=resume, report=view, accelerator=accelerator)
+        console.print(f"wrote {out}/model.safetensors", soft_wrap=True, markup=False)
+        return
     with _View() as view:
         train_model(
             spec,

@@ -20,7 +20,7 @@ def contact_sheet(
     *,
     seed: int = 0,
     columns: int = 3,
-    width: int = 640,
+    width: int = 480,
 ) -> Pixels:
     """The picture as it is and under each preset, side by side with their names.
 
@@ -54,16 +54,10 @@ def _tile(picture: Pixels, name: str, width: int) -> Pixels:
     height = round(picture.shape[0] * width / picture.shape[1])
     method = cv2.INTER_AREA if width < picture.shape[1] else cv2.INTER_CUBIC
     tile = cv2.resize(picture, (width, height), interpolation=method)
-    scale = width / 900
-    for colour, thickness in (((0, 0, 0), 4), ((255, 255, 255), 1)):
-        cv2.putText(
-            tile,
-            name,
-            (round(14 * scale) + 2, round(34 * scale) + 4),
-            cv2.FONT_HERSHEY_SIMPLEX,
-            max(0.45, scale),
-            colour,
-            max(1, round(thickness * scale * 1.4)),
-            cv2.LINE_AA,
-        )
+    scale = max(0.5, width / 900)
+    (text, tall), below = cv2.getTextSize(name, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
+    tile[: tall + below + 10, : text + 16] = 0
+    cv2.putText(
+        tile, name, (8, tall + 6), cv2.FONT_HERSHEY_SIMPLEX, scale, (255,) * 3, 1, cv2.LINE_AA
+    )
     return np.asarray(tile, np.uint8)

@@ -62,8 +62,8 @@ def random_dual_drops(height: int, width: int, rng: np.random.Generator) -> Drop
     """Drops on glass before a dual-pixel camera, in the ranges of the DPRRN data.
 
     Glass 50 to 250 mm away, background in focus at 4 to 8 m, tilt and contact angle 30° to 45°,
-    radius 1.5 to 6 mm. The circle of confusion is chosen by what is seen: a tenth to all of the
-    radius of a drop in the picture.
+    radius 1.5 to 6 mm. The circle of confusion is chosen by what is seen: 0.4 to 1.5 times the
+    radius of a drop in the picture, so that the two views differ.
 
     Args:
         height: Height of the picture in pixels.
@@ -72,9 +72,9 @@ def random_dual_drops(height: int, width: int, rng: np.random.Generator) -> Drop
     """
     distance = float(rng.uniform(50, 250))
     radius = float(rng.uniform(1.5, 3.5))  # a median: drops spread to 6 mm around it
-    seen = float(np.exp(rng.uniform(np.log(3.0), np.log(22.0))))
+    seen = float(np.exp(rng.uniform(np.log(4.0), np.log(22.0))))
     focal, focus = seen * distance / radius, float(rng.uniform(4, 8))
-    blur = seen * float(np.exp(rng.uniform(np.log(0.1), 0)))
+    blur = seen * float(np.exp(rng.uniform(np.log(0.4), np.log(1.5))))
     camera = Camera(
         height=height,
         width=width,

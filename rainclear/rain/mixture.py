@@ -104,15 +104,15 @@ def _random_drops(rng: np.random.Generator, camera: Camera) -> DropParams:
 def random_rain(rng: np.random.Generator, camera: Camera) -> RainParams:
     """One draw from everything we can imagine: what training rains on its clips.
 
-    45 % joint rain, 35 % streaks (with or without a veil), 20 % drops. Of the streaks 45 % fall by
-    physics, the others are those of the public sets, or both.
+    45 % joint rain, 38 % streaks (with or without a veil), 17 % drops. Of the streaks 25 % fall by
+    physics, 55 % are those of the public sets, and 20 % both.
 
     Args:
         rng: Source of all randomness.
         camera: Who looks: drops are chosen by their size and blur in its picture.
     """
-    kind = rng.choice(["joint", "streaks", "drops"], p=[0.45, 0.35, 0.2])
-    source = rng.choice(["physics", "layers", "both"], p=[0.35, 0.5, 0.15])
+    kind = rng.choice(["joint", "streaks", "drops"], p=[0.45, 0.38, 0.17])
+    source = rng.choice(["physics", "layers", "both"], p=[0.25, 0.55, 0.2])
     veil = _log_uniform(rng, 0.03, 1.2) if kind != "drops" and rng.random() < 0.35 else 0.0
     falls = kind != "drops"
     return RainParams(

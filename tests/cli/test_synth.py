@@ -99,9 +99,9 @@ def test_a_sheet_of_all_presets(rainclear, clean, scene, tmp_path):
     assert rainclear("synth", clean, "--sheet", "-o", out).code == 0
     sheet = read_image(out).pixels
     rows = -(-(1 + len(PRESETS)) // 3)
-    assert sheet.shape == (rows * 360, 3 * 640, 3)
+    assert sheet.shape == (rows * 270, 3 * 480, 3)
     tiles = [
-        sheet[360 * (i // 3) : 360 * (i // 3 + 1), 640 * (i % 3) : 640 * (i % 3 + 1)]
+        sheet[270 * (i // 3) : 270 * (i // 3 + 1), 480 * (i % 3) : 480 * (i % 3 + 1)]
         for i in range(1 + len(PRESETS))
     ]
     for tile in tiles[1:]:
@@ -110,7 +110,7 @@ def test_a_sheet_of_all_presets(rainclear, clean, scene, tmp_path):
 
 def test_a_sheet_of_a_video(rainclear, video, tmp_path):
     assert rainclear("synth", video, "--sheet", "-o", tmp_path / "sheet.jpg").code == 0
-    assert read_image(tmp_path / "sheet.jpg").pixels.shape[1] == 3 * 640
+    assert read_image(tmp_path / "sheet.jpg").pixels.shape[1] == 3 * 480
 
 
 @pytest.mark.parametrize(
