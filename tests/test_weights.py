@@ -42,7 +42,7 @@ def drawn_clip(frames: int = 6) -> list[Picture]:
 
 
 def test_streaks_go(derainer: Derainer):
-    rain = RainParams(rainfall=RainfallParams(rate=100, speed=40))
+    rain = RainParams(rainfall=RainfallParams(rate=200, speed=40, light=12))
     scores = evaluate_clip(rained(drawn_clip(), rain), derainer)
     assert scores.rgb_output > scores.rgb_input + 1.0
 

@@ -110,12 +110,20 @@ class RainClip:
         )
         self._drops = Drops(params.drops, self.camera, drop_rng) if params.drops else None
         self._air = np.clip(np.array(params.tint) * params.airlight, 0, 1).astype(np.float32)
-        self._glow = np.square(self._air)
+        self._glow = np.square(self._air / self._air.max())
+        self._brightest: float | None = None
         self._transmission: Float | None = None
         self._light = np.clip(np.array(params.tint) * params.streak_light, 0, 1).astype(np.float32)
         if params.veil > 0:
             depth = road_depth(height, width, horizon=params.horizon, rng=veil_rng)
             self._transmission = transmission(depth, params.veil)
+
+    def _sky(self, light: Float) -> np.float32:
+        """Radiance of the sky: the brightest twentieth of the scene, followed slowly."""
+        sky = np.percentile(light[::4, ::4].max(2), 95)
+        last = sky if self._brightest is None else self._brightest
+        self._brightest = 0.9 * last + 0.1 * sky
+        return np.float32(max(self._brightest, 0.02))
 
     def _fall(self, scene: Float) -> Float:
         if self._transmission is not None:
@@ -123,8 +131,10 @@ class RainClip:
         if self._rainfall is not None:
             covered, glow = self._rainfall.render()
             # Linear in light, with a gamma of 2.
-            light = scene * scene * (1.0 - covered[..., None])
-            light += glow[..., None] * self._glow
+            light = scene * scene
+            colour = self._glow * self._sky(light)
+            light *= 1.0 - covered[..., None]
+            light += glow[..., None] * colour
             scene = np.sqrt(np.minimum(light, 1.0, out=light), out=light)
         if not self.params.layers:
             return scene

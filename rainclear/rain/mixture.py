@@ -41,7 +41,7 @@ def _random_rainfall(rng: np.random.Generator) -> RainfallParams:
         speed=0.0 if rng.random() < 0.3 else float(rng.uniform(5, 120)),
         wind=float(rng.normal(0, 2.5)),
         turbulence=_log_uniform(rng, 0.1, 1.0),
-        light=_log_uniform(rng, 0.1, 0.5) if night else _log_uniform(rng, 1.5, 12),
+        light=_log_uniform(rng, 0.1, 0.5) if night else _log_uniform(rng, 1.5, 15),
         headlights=_log_uniform(rng, 0.5, 8) if night else 0.0,
         near=_log_uniform(rng, 0.25, 1.5),
     )

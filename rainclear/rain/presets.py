@@ -51,7 +51,7 @@ PRESETS: dict[str, RainParams] = {
         ),
     ),
     "night": RainParams(
-        rainfall=RainfallParams(rate=20, speed=50, wind=1.0, light=0.25, headlights=4.0),
+        rainfall=RainfallParams(rate=20, speed=50, wind=1.0, light=0.5, headlights=6.0),
         drops=DropParams(coverage=0.08, radius=1.2, glass_distance=250),
         veil=0.5 * extinction(20) * HORIZON,
         airlight=0.25,

@@ -37,10 +37,11 @@ class RainfallParams:
         speed: Speed of the vehicle in km/h, straight ahead.
         wind: Wind across the view in m/s, positive to the right.
         turbulence: Standard deviation of the drops' own sideways speed in m/s.
-        light: Radiance of a drop under the sky; 1 is the white of the picture. A drop gathers light
-            from most of the sky, which is often brighter than the camera can show.
-        headlights: Radiance of a drop one metre ahead in the vehicle's own lights; it falls with
-            the square of the distance.
+        light: Radiance of a drop, in that of the sky. A drop gathers light from most of the sky,
+            parts of which are brighter than what is in the picture: rain shows before dark things
+            and hardly before the sky.
+        headlights: Radiance of a drop one metre ahead in the vehicle's own lights, in that of the
+            sky; it falls with the square of the distance.
         near: Distance in metres of the nearest drops: the windscreen and the bonnet keep others
             away.
     """
@@ -79,7 +80,7 @@ class Fall:
         start: Pixel (x, y) at the beginning of the exposure, N×2.
         end: Pixel at its end, N×2.
         width: Diameter of the drop's picture in pixels, in focus.
-        radiance: Brightness; 1 is the white of the picture.
+        radiance: Brightness; 1 is that of the sky.
     """
 
     diameter: Array
@@ -182,7 +183,7 @@ class Rainfall:
 
         Returns:
             Coverage, H×W in [0, 1]: the share of the exposure for which drops hid the pixel; and
-            glow, H×W ≥ 0: the light that they sent there, where 1 is the white of the picture.
+            glow, H×W ≥ 0: the light that they sent there, where 1 is that of the sky.
             Both are linear in light.
         """
         fall = self.fall()
