@@ -1,11 +1,11 @@
 """The report of a detection run as one HTML page that needs no other file and no network."""
 
-import base64
 from collections.abc import Sequence
 from html import escape
 
 from rainclear.evaluation.detection import DetectionEvaluation, ModelGain, Score
 from rainclear.evaluation.detection_shots import SHOWN_SCORE, DetectionShot
+from rainclear.evaluation.page import card, page
 
 __all__ = ["detection_page"]
 
@@ -40,7 +40,7 @@ def detection_page(
         _shots("Largest losses", worst),
         f"<footer><p>{_FOOT}</p></footer>",
     ]
-    return _PAGE.format(style=_STYLE, body="\n".join(part for part in parts if part))
+    return page("Detection", parts, style=_STYLE)
 
 
 def _rows(result: DetectionEvaluation) -> list[tuple[str, Score, ModelGain | None]]:
@@ -145,17 +145,8 @@ def _shots(title: str, shots: Sequence[DetectionShot]) -> str:
         return ""
     cards = []
     for shot in shots:
-        pictures = "".join(
-            f'<figure><img loading="lazy" alt="{escape(kind)}: {escape(shot.name)}" '
-            f'src="data:image/jpeg;base64,{base64.b64encode(jpeg).decode("ascii")}">'
-            f"<figcaption>{escape(kind)}</figcaption></figure>"
-            for kind, jpeg in shot.jpegs.items()
-        )
-        cards.append(
-            f'<section class="card"><h3>{escape(shot.name)} '
-            f"<small{_tone(shot.gain)}>{shot.gain:+.3f} mAP50-95</small></h3>"
-            f'<div class="row">{pictures}</div></section>'
-        )
+        note = f"<small{_tone(shot.gain)}>{shot.gain:+.3f} mAP50-95</small>"
+        cards.append(card(shot.name, note, shot.jpegs))
     return f"<h2>{title}</h2>{''.join(cards)}"
 
 
@@ -167,45 +158,8 @@ _FOOT = (
     "clean ones."
 )
 
-_PAGE = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Detection – rainclear</title>
-<style>{style}</style></head>
-<body><main>
-{body}
-</main></body></html>
-"""
-
 _STYLE = """
-:root { color-scheme: light; --bg: #fbfcfd; --card: #fff; --ink: #17202b; --soft: #5d6b7b;
-  --line: #dfe5eb; --won: #0b7d4f; --lost: #bd3030 }
-* { box-sizing: border-box }
-body { margin: 0; background: var(--bg); color: var(--ink);
-  font: 15px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif }
-main { max-width: 1180px; margin: 0 auto; padding: 40px 24px 64px }
-h1 { font-size: 30px; letter-spacing: -.02em; margin: 0 0 6px }
-h2 { font-size: 20px; letter-spacing: -.01em; margin: 44px 0 8px }
-h3 { font-size: 14px; font-weight: 600; margin: 0 0 10px; overflow-wrap: anywhere }
-p { color: var(--soft); margin: 0 0 12px; max-width: 78ch; overflow-wrap: anywhere }
-small { color: var(--soft); font-size: 12px; font-weight: 400 }
-.won, small.won { color: var(--won) } .lost, small.lost { color: var(--lost) }
-.legend { display: flex; flex-wrap: wrap; gap: 6px 20px; color: var(--ink) }
-.legend i { display: inline-block; width: 11px; height: 11px; border-radius: 50%;
-  margin-right: 7px }
-.scroll { overflow-x: auto; background: var(--card); border: 1px solid var(--line);
-  border-radius: 10px }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
-th, td { padding: 10px 16px; text-align: right; white-space: nowrap }
-th:first-child { text-align: left } th { font-weight: 600 } thead th { font-size: 13px }
-tbody tr { border-top: 1px solid var(--line) }
-figure { margin: 0 } figcaption { font-size: 13px; margin: 4px 0 0 }
-.card { background: var(--card); border: 1px solid var(--line); border-radius: 10px;
-  padding: 16px 18px; margin: 0 0 16px }
-.row { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 340px), 1fr));
-  gap: 10px }
-.row img { display: block; width: 100%; border-radius: 6px }
-svg { display: block; width: 100%; max-width: 640px; font: 12px system-ui, sans-serif }
-.grid { stroke: var(--line) } .tick { fill: var(--soft) }
-footer { margin-top: 44px; border-top: 1px solid var(--line); padding-top: 14px; font-size: 13px }
+.won { color: var(--won) } .lost { color: var(--lost) }
+.row { grid-template-columns: repeat(auto-fit, minmax(min(100%, 340px), 1fr)) }
+svg { max-width: 640px }
 """

@@ -1,6 +1,5 @@
 """Reports of a run: JSON, and one HTML page that needs no other file and no network."""
 
-import base64
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import Any
 from rainclear.errors import OutputError
 from rainclear.evaluation.chart import COLOURS, dot_chart
 from rainclear.evaluation.gallery import Shot
+from rainclear.evaluation.page import card, page
 from rainclear.evaluation.restoration import Evaluation
 from rainclear.evaluation.scores import METRICS, summary
 from rainclear.video import is_image, is_video
@@ -122,7 +122,7 @@ def restoration_page(result: Evaluation, *, subject: str) -> str:
         *(f'<p class="note">{escape(note)}</p>' for note in result.notes),
         f"<footer><p>{_FOOT}</p></footer>",
     ]
-    return _PAGE.format(style=_STYLE, body="\n".join(part for part in parts if part))
+    return page("Restoration", parts)
 
 
 def _pictures(count: int) -> str:
@@ -207,18 +207,12 @@ def _shots(title: str, shots: Sequence[Shot], model: str) -> str:
     for shot in shots:
         score, gain = shot.score, shot.score.gain(model)
         won = f"{_signed(gain, 2)} dB" if math.isfinite(gain) else "equal to the truth"
-        pictures = "".join(
-            f'<figure><img loading="lazy" alt="{escape(what)}: {escape(score.title)}" '
-            f'src="data:image/jpeg;base64,{base64.b64encode(jpeg).decode("ascii")}">'
-            f"<figcaption>{escape(what)}{_caption(shot, what)}</figcaption></figure>"
-            for what, jpeg in shot.jpegs.items()
+        tone = "won" if gain > 0 else "lost"
+        note = (
+            f'<small class="{tone}">{won}</small><small>rain {score.intensity:.1f} levels</small>'
         )
-        cards.append(
-            f'<section class="card"><h3>{escape(score.title)}'
-            f'<small class="{"won" if gain > 0 else "lost"}">{won}</small>'
-            f"<small>rain {score.intensity:.1f} levels</small></h3>"
-            f'<div class="row">{pictures}</div></section>'
-        )
+        captions = {what: _caption(shot, what) for what in shot.jpegs}
+        cards.append(card(score.title, note, shot.jpegs, captions=captions))
     return f"<h2>{title}</h2>{''.join(cards)}"
 
 
@@ -235,58 +229,3 @@ _FOOT = (
     "11×11 with σ 1.5. The temporal error is the mean of |Δpicture − Δtruth| from frame to "
     "frame. Gains of single pictures are in RGB PSNR."
 )
-
-_PAGE = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Restoration – rainclear</title>
-<style>{style}</style></head>
-<body><main>
-{body}
-</main></body></html>
-"""
-
-_STYLE = """
-:root { color-scheme: light dark; --bg: #fbfcfd; --card: #fff; --ink: #17202b; --soft: #5d6b7b;
-  --line: #dfe5eb; --won: #0b7d4f; --lost: #bd3030 }
-@media (prefers-color-scheme: dark) { :root { --bg: #10151b; --card: #182029; --ink: #e7edf3;
-  --soft: #94a3b3; --line: #2b3642; --won: #4cc38a; --lost: #f07878 } }
-* { box-sizing: border-box }
-body { margin: 0; background: var(--bg); color: var(--ink);
-  font: 15px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif }
-main { max-width: 1180px; margin: 0 auto; padding: 40px 24px 64px }
-h1 { font-size: 30px; letter-spacing: -.02em; margin: 0 0 6px }
-h2 { font-size: 20px; letter-spacing: -.01em; margin: 44px 0 8px }
-h3 { font-size: 14px; font-weight: 600; margin: 0 0 10px; overflow-wrap: anywhere }
-h3 small { margin-left: 12px }
-p { color: var(--soft); margin: 0 0 12px; max-width: 78ch; overflow-wrap: anywhere }
-small { color: var(--soft); font-size: 12px; font-weight: 400 }
-small.won { color: var(--won) } small.lost { color: var(--lost) }
-.legend { display: flex; flex-wrap: wrap; gap: 6px 20px; margin: 22px 0 10px; color: var(--ink) }
-.legend i { display: inline-block; width: 11px; height: 11px; border-radius: 50%;
-  margin-right: 7px }
-.scroll { overflow-x: auto; background: var(--card); border: 1px solid var(--line);
-  border-radius: 10px }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
-th, td { padding: 11px 18px; text-align: right; white-space: nowrap }
-th:first-child { text-align: left } th { font-weight: 600 }
-thead th { font-size: 13px; vertical-align: bottom }
-thead small { display: block }
-tbody tr { border-top: 1px solid var(--line) }
-td small { display: inline-block; min-width: 62px; margin-left: 6px }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 440px), 1fr));
-  gap: 16px }
-figure { margin: 0 } figcaption { font-size: 13px; margin: 0 0 8px; font-weight: 600 }
-.charts figure, .card { background: var(--card); border: 1px solid var(--line);
-  border-radius: 10px; padding: 16px 18px }
-.card { margin: 0 0 16px }
-.row { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 220px), 1fr));
-  gap: 10px }
-.row figcaption { margin: 6px 0 0; font-weight: 500 }
-.row img { display: block; width: 100%; border-radius: 6px }
-svg { display: block; width: 100%; height: auto; font: 12px system-ui, sans-serif }
-.grid { stroke: var(--line) } .gain { stroke: var(--soft); stroke-width: 2; opacity: .55 }
-.tick { fill: var(--soft) } .label { fill: var(--ink); font-weight: 600 }
-circle { stroke: var(--card); stroke-width: 1.5 }
-footer { margin-top: 44px; border-top: 1px solid var(--line); padding-top: 14px; font-size: 13px }
-"""
