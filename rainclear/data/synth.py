@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -102,8 +103,10 @@ def rain_on_file(
     dual = any(kind in outputs for kind in _HALVES)
     meta = outputs.pop("meta", None)
 
-    def start(height: int, width: int) -> RainClip:
+    def start(height: int, width: int, rate: Fraction | None = None) -> RainClip:
         rain = params if isinstance(params, RainParams) else params(height)
+        if rate:
+            rain = replace(rain, optics=replace(rain.optics, fps=float(rate)))
         return RainClip(rain, height, width, seed=seed, dual_pixel=dual)
 
     with ExitStack() as stack:
@@ -143,7 +146,7 @@ def _rain_on_picture(
 def _rain_on_video(
     source: str | os.PathLike[str],
     outputs: Mapping[str, Path],
-    start: Callable[[int, int], RainClip],
+    start: Callable[[int, int, Fraction | None], RainClip],
     *,
     crf: float,
     overwrite: bool,
@@ -152,7 +155,7 @@ def _rain_on_video(
     outputs = dict(outputs)
     clean = outputs.pop("clean", None)
     with VideoReader(source) as reader, ExitStack() as stack:
-        rain = start(reader.info.height, reader.info.width)
+        rain = start(reader.info.height, reader.info.width, reader.info.rate)
         if clean is not None:  # the video itself, not another generation of it
             copy = PartialFile(clean, overwrite=overwrite, source=Path(source))
             stack.callback(copy.discard)

@@ -49,7 +49,8 @@ class DropParams:
         tint: Share of the light that dirt in the water takes, 0..1.
         film: Thin uneven film of water between the drops, 0..1: it blurs and lightens a bit.
         sliding: Share of the drops that run.
-        growth: Growth of the radius by new rain in mm/s; new small drops appear as well.
+        growth: Growth of the radius by new rain in mm/s; new drops appear as well, with a wiper so
+            many that the glass is wet again when it comes back.
         speed: Of the vehicle in km/h. Drops run by weight and airflow, ``40·r·cos(tilt) −
             40·(speed/70)²`` mm/s downwards (r in mm) and outwards from the middle of the glass.
         wiper: Period of the wiper in s, 0 for none. The blade clears an arc and leaves a streaky
@@ -121,6 +122,7 @@ class Drops:
         #: Distance of the glass in each row, in metres.
         self.distance = self._distance(rows)
         self.caps = self._scatter() if caps is None else caps
+        self._full = len(self.caps) + 20
         self._time = 0.0
         self._optics: _Optics | None = None
         self._still: Float | None = None
@@ -336,10 +338,13 @@ class Drops:
         self.caps["radius"] = np.minimum(
             self.caps["radius"] + grown, np.maximum(limit, self.caps["radius"])
         )
-        rate = 0.5 * self.params.growth / self.params.radius * (len(self.caps) + 20)
-        fresh = self._new(int(self.rng.poisson(rate * seconds)))[: max(0, _MOST - len(self.caps))]
+        # Wet as at the start again when the wiper comes back, or after a radius of growth.
+        refill = self.params.wiper or 2 * self.params.radius / self.params.growth
+        room = max(0.0, 1.5 - len(self.caps) / self._full)
+        count = int(self.rng.poisson(1.5 * room * self._full / refill * seconds))
+        fresh = self._new(count)[: max(0, _MOST - len(self.caps))]
         if fresh.size:
-            fresh["radius"] = np.maximum(0.3 * fresh["radius"], _SMALLEST)
+            fresh["radius"] = np.maximum(0.7 * fresh["radius"], _SMALLEST)
             fresh["mobility"] = 0
             self.caps = np.concatenate([self.caps, fresh])
         self._still = self._optics = None

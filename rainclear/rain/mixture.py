@@ -90,7 +90,7 @@ def _random_drops(rng: np.random.Generator, camera: Camera) -> DropParams:
         spread=float(rng.uniform(0.2, 0.8)),
         contact_angle=float(rng.uniform(15, 65)),
         glass_distance=distance,
-        tilt=float(rng.uniform(0, 60)),
+        tilt=float(rng.uniform(0, 72)),
         irregular=float(rng.uniform(0, 1)),
         rim=float(rng.uniform(0, 0.8)),
         highlight=float(rng.uniform(0, 0.5)),
