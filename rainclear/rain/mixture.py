@@ -51,13 +51,14 @@ def _random_layers(rng: np.random.Generator) -> tuple[StreakLayer, ...]:
     angle = float(np.clip(rng.normal(0, 18), -50, 50))
     opening = float(rng.uniform(0, 20)) if rng.random() < 0.4 else 0.0
     strength = float(rng.uniform(0.5, 1.0))
+    downpour = rng.random() < 0.15  # as thick as the heaviest public sets
     layers = []
-    for _ in range(int(rng.integers(1, 4))):
-        if rng.random() < 0.55:
+    for _ in range(int(rng.integers(1, 4)) + downpour):
+        if rng.random() < 0.55 or downpour:
             length = _log_uniform(rng, 6, 70)
             layer = StreakLayer(
                 family="lines",
-                density=_log_uniform(rng, 0.005, 0.12),
+                density=_log_uniform(rng, 0.04 if downpour else 0.005, 0.2 if downpour else 0.12),
                 length=length,
                 width=float(np.clip(rng.lognormal(0.2, 0.45), 0.7, 0.12 * length + 1.5)),
                 opacity=strength * float(rng.uniform(0.35, 0.95)),
