@@ -1,13 +1,13 @@
-# Few verbs: make demo, make test, make lint, make bench. Each sets up .venv by itself.
+# Few verbs: make demo, test, lint, bench, docs, dist. Each sets up .venv by itself.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test test-fast lint bench clean
+.PHONY: demo test test-fast lint bench docs dist api clean
 
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --editable '.[dev,detect]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev,detect,docs,web]'
 	touch $(STAMP)
 
 demo: $(STAMP)  ## rain on a short clip, derain it, leave the results in demo/
@@ -29,5 +29,17 @@ bench: $(STAMP)  ## frames a second of the shipped models, training samples a se
 	$(BIN)/python tests/bench/derain_video.py
 	$(BIN)/python tests/bench/rain_samples.py
 
+docs: $(STAMP)  ## the documentation in site/; a warning is an error
+	test -x $(BIN)/zensical || $(BIN)/python -m pip install --quiet --editable '.[docs]'
+	$(BIN)/zensical build --clean --strict
+
+dist: $(STAMP)  ## wheel and sdist in dist/, the wheel tried out in an environment of its own
+	rm -rf dist
+	$(BIN)/python -m build
+	RAINCLEAR_DIST=dist $(BIN)/python -m pytest tests/test_dist.py
+
+api: $(STAMP)  ## record the public API after a change that is meant
+	$(BIN)/python tests/test_public_api.py
+
 clean:
-	rm -rf .venv build dist demo *.egg-info
+	rm -rf .venv build dist demo site *.egg-info

@@ -15,7 +15,9 @@ __all__ = [
     "ColorDescription",
     "Derainer",
     "Frame",
+    "Pipeline",
     "RainclearError",
+    "VideoCapture",
     "VideoReader",
     "VideoWriter",
     "__version__",
@@ -29,7 +31,9 @@ _HOMES = {
     "ColorDescription": "rainclear.frame",
     "Derainer": "rainclear.runtime.derainer",
     "Frame": "rainclear.frame",
+    "Pipeline": "rainclear.pipeline",
     "RainclearError": "rainclear.errors",
+    "VideoCapture": "rainclear.runtime.capture",
     "VideoReader": "rainclear.video",
     "VideoWriter": "rainclear.video",
     "derain_picture": "rainclear.runtime.jobs",
@@ -41,6 +45,8 @@ _HOMES = {
 if TYPE_CHECKING:
     from rainclear.errors import RainclearError
     from rainclear.frame import ColorDescription, Frame
+    from rainclear.pipeline import Pipeline
+    from rainclear.runtime.capture import VideoCapture
     from rainclear.runtime.derainer import Derainer
     from rainclear.runtime.jobs import derain_picture, derain_video
     from rainclear.runtime.load import load_model

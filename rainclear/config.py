@@ -3,17 +3,20 @@
 import copy
 import difflib
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from rainclear.errors import ConfigError
 
 __all__ = [
     "ArchitectureSpec",
+    "BranchWeights",
     "DataRecipe",
+    "DetectorRecipe",
     "DualPixelRecipe",
+    "GateSpec",
     "LossRecipe",
     "ModelSpec",
     "OptimRecipe",
@@ -92,6 +95,10 @@ class LossRecipe(Settings):
         keep: Weight of the absolute error where there is no rain, 0 in the paper. The squared error
             alone takes small changes of dry pixels for nothing; an absolute error everywhere, on
             the other hand, trains towards "change nothing", the median of sparse rain.
+        distill: Weight of the distance to the picture of the teacher, ``training.distill_from``;
+            the kind of distance is ``image``.
+        detector: Weight of the distance to the clean picture's features in the detector,
+            ``training.detector``.
     """
 
     image: Literal["mse", "psnr", "l1", "charbonnier"] = "mse"
@@ -102,6 +109,8 @@ class LossRecipe(Settings):
     heavy: float = 1.0
     light: float = 0.3
     keep: float = Field(0.0, ge=0)
+    distill: float = Field(0.0, ge=0)
+    detector: float = Field(0.0, ge=0)
 
 
 class OptimRecipe(Settings):
@@ -150,6 +159,23 @@ class DualPixelRecipe(Settings):
     image: float = Field(1.0, ge=0)
 
 
+class DetectorRecipe(Settings):
+    """The frozen detector whose features a derained picture shall share with the clean one.
+
+    Attributes:
+        weights: An ultralytics ``.pt``; a relative path is one from the working folder.
+        layers: Numbers of the layers compared, as ultralytics counts them. In YOLO11 and YOLO26, 4
+            and 6 are the backbone at an eighth and a sixteenth of the resolution, 10 is its end,
+            and 16, 19 and 22 are what the head reads.
+        scale: Size at which the detector sees the crops, over their own. A detector that is fed
+            1280×720 at 640 pixels sees it at 0.5.
+    """
+
+    weights: str
+    layers: tuple[int, ...] = Field((4, 6, 16), min_length=1)
+    scale: float = Field(1.0, gt=0, le=1)
+
+
 class TrainingRecipe(Settings):
     """Everything that a training run needs besides the data folder.
 
@@ -166,6 +192,8 @@ class TrainingRecipe(Settings):
         keep_last: Checkpoints kept; the best by validation is kept anyway.
         log_every: Steps over which a line of the log and a point of the curves are the mean.
         start_from: Model, by name or folder, whose weights the network begins with.
+        distill_from: Model, by name or folder, that teaches by its pictures (``losses.distill``).
+        detector: The detector of ``losses.detector``.
         dual_pixel: Makes it a training on dual-pixel halves.
     """
 
@@ -180,16 +208,80 @@ class TrainingRecipe(Settings):
     keep_last: int = Field(3, ge=1)
     log_every: int = Field(10, ge=1)
     start_from: str | None = None
+    distill_from: str | None = None
+    detector: DetectorRecipe | None = None
     dual_pixel: DualPixelRecipe | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.losses.distill and self.distill_from is None:
+            raise ValueError("losses.distill needs a teacher: set distill_from to a model")
+        if self.losses.detector and self.detector is None:
+            raise ValueError("losses.detector needs a detector: set detector.weights to a .pt file")
+        return self
+
+
+class BranchWeights(Settings):
+    """What each statistic of one rain type's S⁺ adds to the logit of the rain score.
+
+    No weight is negative: more attention never lowers the score. Statistics are measured over the
+    whole picture and enter as log₁₀(x + 3·10⁻⁴); see :mod:`rainclear.runtime.gate`.
+
+    Attributes:
+        mean: Of the mean.
+        everywhere: Of the lower quartile of the means of 6×10 cells; scenery is textured in some
+            of them, rain falls in all.
+        q50: Of the median.
+        q90: Of the quantile 0.9.
+        q99: Of the quantile 0.99.
+    """
+
+    mean: float = Field(0.0, ge=0)
+    everywhere: float = Field(0.0, ge=0)
+    q50: float = Field(0.0, ge=0)
+    q90: float = Field(0.0, ge=0)
+    q99: float = Field(0.0, ge=0)
+
+
+class GateSpec(Settings):
+    """The rain gate of a model, as ``rainclear calibrate`` writes it.
+
+    Attributes:
+        weights_sha256: Checksum of the weights it was calibrated with; it fits no others.
+        bias: Logit of the score of a picture whose statistics add nothing.
+        fresh: Added to the logit where a network that carries a state has none: on the first frame
+            of a stream and after a cut it pays more attention, rain or no rain.
+        streaks: Weights of the statistics of the streaks' S⁺.
+        drops: Weights of the statistics of the drops' S⁺.
+        on: Score from which a closed gate opens.
+        off: Score below which an open gate may close.
+        hold: Frames in a row that the score must stay below ``off`` before an open gate closes.
+    """
+
+    weights_sha256: str
+    bias: float
+    fresh: float = 0.0
+    streaks: BranchWeights = BranchWeights()
+    drops: BranchWeights = BranchWeights()
+    on: float = Field(0.5, gt=0, lt=1)
+    off: float = Field(0.35, gt=0, lt=1)
+    hold: int = Field(12, ge=1)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.off > self.on:
+            raise ValueError(f"off ({self.off:g}) must not be above on ({self.on:g})")
+        return self
 
 
 class ModelSpec(Settings):
-    """``models/<name>/model.yaml``: a network, its shipped weights and how they were trained."""
+    """``models/<name>/model.yaml``: a network, its weights, their rain gate, and the training."""
 
     name: str
     summary: str
     architecture: ArchitectureSpec
     weights: WeightsSpec | None = None
+    gate: GateSpec | None = None
     training: TrainingRecipe | None = None
 
 

@@ -1,6 +1,7 @@
 """Shared fixtures: a tiny model, tiny videos, and no thread of ours left behind."""
 
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
@@ -11,6 +12,24 @@ import numpy as np
 import pytest
 
 WIDTH, HEIGHT = 64, 48
+
+
+@pytest.fixture(autouse=True)
+def no_handler_left() -> Iterator[None]:
+    """torch's DataLoader leaves a handler of SIGCHLD behind, which later tests' processes call.
+
+    With everything loaded that the whole suite loads, the kernel could not deliver that signal
+    (SIGSEGV without an address while waiting for a child).
+    """
+    yield
+    if signal.getsignal(signal.SIGCHLD) is not signal.SIG_DFL:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is measured once per machine is not read from the user's cache, nor put there."""
+    monkeypatch.setenv("RAINCLEAR_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -35,13 +35,21 @@ def clip(tmp_path: Path) -> Path:
 
 
 def test_every_example_has_a_test():
-    tested = {"add_rain", "detect_predictor", "detect_stream", "opencv_loop", "stream_frames"}
+    tested = {
+        *("add_rain", "detect_predictor", "detect_stream", "opencv_loop", "stream_frames"),
+        "video_capture",
+    }
     assert {path.stem for path in EXAMPLES.glob("*.py")} == tested
 
 
 def test_opencv_loop(clip: Path, capsys: pytest.CaptureFixture[str]):
     assert load("opencv_loop").main(str(clip)) == FRAMES
     assert "rain score" in capsys.readouterr().out
+
+
+def test_video_capture(clip: Path, capsys: pytest.CaptureFixture[str]):
+    assert load("video_capture").main(str(clip)) == FRAMES
+    assert "64 pixels wide" in capsys.readouterr().out
 
 
 def test_stream_frames(clip: Path, capsys: pytest.CaptureFixture[str]):

@@ -6,14 +6,20 @@ import typer
 
 from rainclear import __version__
 from rainclear.cli import (
+    calibrate,
     data,
     demo,
     derain,
+    detect,
+    doctor,
     dual,
     evaluate,
     explain,
+    export,
     models,
     reproduce,
+    run,
+    serve,
     synth,
     train,
 )
@@ -32,13 +38,19 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("derain")(derain.derain)
+app.command("calibrate", cls=calibrate.CalibrateCommand)(calibrate.calibrate)
 app.command("derain-dual")(dual.derain_dual)
+app.command("detect")(detect.detect)
+app.command("run")(run.run)
 app.command("models")(models.models)
 app.command("demo")(demo.demo)
 app.command("synth")(synth.synth)
 app.command("train")(train.train)
 app.command("reproduce")(reproduce.reproduce)
 app.command("explain")(explain.explain)
+app.command("serve")(serve.serve)
+app.command("export")(export.export)
+app.command("doctor")(doctor.doctor)
 app.add_typer(data.app, name="data")
 app.add_typer(evaluate.app, name="evaluate")
 

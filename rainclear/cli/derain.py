@@ -13,17 +13,49 @@ __all__ = ["derain"]
 
 def derain(
     inputs: Annotated[
-        list[Path], typer.Argument(metavar="INPUT...", help="Videos, pictures or folders of them.")
+        list[Path],
+        typer.Argument(
+            metavar="INPUT...",
+            help="Videos, pictures or folders of them; or one camera (0, /dev/video0), URL "
+            "(rtsp://...), pattern (frame_%04d.png), or - for a pipe with Y4M.",
+        ),
     ],
     out: Annotated[
         Path,
-        typer.Option("--out", "-o", help="File to write; a folder for several inputs."),
+        typer.Option(
+            "--out", "-o", help="File to write; a folder for several inputs; - for a pipe."
+        ),
     ],
     model: Annotated[
         str, typer.Option(help="Model by name (see [bold]rainclear models[/]) or folder.")
     ] = "d-daiam-rt",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
+    backend: Annotated[
+        str,
+        typer.Option(
+            help="auto, eager, compile, openvino, onnxruntime or tensorrt. [bold]auto[/] measures "
+            "once for a video's size (see [bold]rainclear doctor[/])."
+        ),
+    ] = "auto",
+    gate: Annotated[
+        bool | None,
+        typer.Option(
+            "--gate/--no-gate",
+            help="Let dry frames pass untouched, bit for bit.",
+            show_default="gate, if the model has one",
+        ),
+    ] = None,
+    gate_settings: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.yaml", help="Rain gate written by [bold]rainclear calibrate[/]."
+        ),
+    ] = None,
+    sidecar: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.jsonl", help="Write the rain of every frame as JSON lines."),
+    ] = None,
     compare: Annotated[
         bool, typer.Option("--compare", help="Write rainy | derained side by side.")
     ] = False,
@@ -41,21 +73,61 @@ def derain(
         str | None,
         typer.Option(help="Encoder speed in the codec's words.", show_default="veryfast for x264"),
     ] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            help="Live: block, or drop-oldest to stay up to date.",
+            show_default="drop-oldest for cameras and URLs",
+        ),
+    ] = None,
+    raw: Annotated[
+        str | None,
+        typer.Option(metavar="WxH@RATE:PIXELS", help="Pipes carry raw frames, not Y4M."),
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, help="Live: seconds without a frame before connecting anew.")
+    ] = 10.0,
 ) -> None:
     """Take the rain out of videos and pictures.
 
     Frames keep their time stamps; sound, subtitles, rotation and colours are kept. A file appears
     under its name only when it is complete.
     """
+    from contextlib import nullcontext
+
+    from rainclear.cli.gate import gate_choice
+    from rainclear.cli.live import derain_live_source, wants_live
     from rainclear.runtime.batch import derain_batch
     from rainclear.runtime.derainer import Derainer
     from rainclear.runtime.jobs import EncodeOptions, JobReport, OnFrame
     from rainclear.runtime.plan import Task, plan
+    from rainclear.runtime.sidecar import Sidecar
 
+    choice = gate_choice(model, gate, gate_settings)
+    if wants_live(inputs, out):
+        derain_live_source(
+            inputs,
+            out,
+            model=model,
+            device=device,
+            precision=precision,
+            backend=backend,
+            gate=choice,
+            encode=EncodeOptions(codec=codec, crf=crf, preset=preset),
+            overwrite=overwrite,
+            compare=compare,
+            sidecar=sidecar,
+            report=report,
+            policy=policy,
+            raw=raw,
+            timeout=timeout,
+        )
+        return
     tasks = plan(inputs, out, overwrite=overwrite)
-    derainer = Derainer(model, device=device, precision=precision)
+    derainer = Derainer(model, device=device, precision=precision, backend=backend, gate=choice)
     into_folder = len(tasks) > 1 or out != tasks[0].output
-    with frame_progress() as progress:
+    lines = Sidecar(sidecar, overwrite=overwrite) if sidecar else nullcontext()
+    with lines as readings, frame_progress() as progress:
 
         def on_start(task: Task) -> OnFrame:
             bar = progress.add_task(task.source.name, total=None, score=0.0)
@@ -79,6 +151,7 @@ def derain(
         batch = derain_batch(
             tasks,
             derainer,
+            sidecar=readings,
             compare=compare,
             encode=EncodeOptions(codec=codec, crf=crf, preset=preset),
             overwrite=overwrite,
@@ -91,7 +164,8 @@ def derain(
     for done in batch.done:
         console.print(
             f"{done.output}: {done.frames} frames, {done.fps:.1f} fps, "
-            f"rain score {done.rain_score_mean:.2f}",
+            f"rain score {done.rain_score_mean:.2f}"
+            + (f", {done.dry_frames} dry frames untouched" if derainer.gated else ""),
             soft_wrap=True,
             markup=False,
         )

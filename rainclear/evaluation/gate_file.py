@@ -55,8 +55,8 @@ def _is_model(path: Path) -> bool:
 
 
 def _before_training(text: str, section: str) -> str:
-    """``section`` where readers look for it: before the training recipe, or at the end."""
-    at = re.search(r"^training:", text, re.MULTILINE)
+    """``section`` before the training recipe and its comment, or at the end."""
+    at = re.search(r"^(?:#.*\n)*training:", text, re.MULTILINE)
     if at is None:
         return f"{text.rstrip()}\n\n{section}"
     return f"{text[: at.start()].rstrip()}\n\n{section}\n{text[at.start() :]}"

@@ -33,12 +33,14 @@ class RainSample:
         rain: ``clean``, ``rainy``, or the preset that it was rained on with.
         scene: What it shares with samples of the same scene: they are held out together.
         statistics: N×10 float64, see :data:`rainclear.runtime.gate.Statistics`; N frames in order.
+        fresh: N, whether the network had no state yet.
     """
 
     name: str
     rain: str
     scene: str
     statistics: npt.NDArray[np.float64]
+    fresh: npt.NDArray[np.bool_]
 
     @property
     def rainy(self) -> bool:
@@ -52,9 +54,13 @@ class _Probe(RainGate):
     def __init__(self) -> None:
         super().__init__(None)
         self.seen: list[Statistics] = []
+        self.fresh: list[bool] = []
 
-    def __call__(self, out: Derained, height: int, width: int) -> RainReading:
+    def __call__(
+        self, out: Derained, height: int, width: int, *, fresh: bool = False
+    ) -> RainReading:
         self.seen.append(statistics_of(out, height, width))
+        self.fresh.append(fresh)
         return RainReading(score=0.0)
 
 
@@ -105,7 +111,7 @@ def collect_samples(
     samples = []
     for path, kind in tasks:
         derainer.reset()
-        probe.seen.clear()
+        probe.seen, probe.fresh = [], []
         pictures: Iterable[Frame] = _frames(path, frames)
         if kind not in ("clean", "rainy"):
             pictures = _rained(pictures, kind, (seed + zlib.crc32(path.name.encode())) % 2**31)
@@ -117,6 +123,7 @@ def collect_samples(
                 rain=kind,
                 scene=path.stem,
                 statistics=np.array(probe.seen, np.float64),
+                fresh=np.array(probe.fresh, np.bool_),
             )
         )
         on_sample(samples[-1], len(tasks))

@@ -12,6 +12,7 @@ from rainclear.nn.dam import DAM
 from rainclear.nn.differential import DDAM, DDAiAM
 from rainclear.nn.dprrn import DPRRN
 from rainclear.nn.realtime import RealtimeDDAiAM
+from rainclear.nn.small import SmallDDAiAM
 
 __all__ = ["NETWORKS", "Network"]
 
@@ -52,6 +53,13 @@ NETWORKS = _networks(
         name="d-daiam-rt",
         build=RealtimeDDAiAM,
         summary="D-DAiAM at a quarter of the resolution, recurrent over frames",
+        size_multiple=8,
+        stateful=True,
+    ),
+    Network(
+        name="d-daiam-s",
+        build=SmallDDAiAM,
+        summary="D-DAiAM over four sizes of the picture, recurrent over frames",
         size_multiple=8,
         stateful=True,
     ),

@@ -7,6 +7,7 @@ from rainclear.errors import OutputError, RainclearError
 from rainclear.runtime.derainer import Derainer
 from rainclear.runtime.jobs import EncodeOptions, JobReport, OnFrame, derain_file
 from rainclear.runtime.plan import Task
+from rainclear.runtime.sidecar import Sidecar
 
 __all__ = ["BatchReport", "derain_batch"]
 
@@ -28,6 +29,7 @@ def derain_batch(
     tasks: Sequence[Task],
     derainer: Derainer,
     *,
+    sidecar: Sidecar | None = None,
     compare: bool = False,
     encode: EncodeOptions = EncodeOptions(),
     overwrite: bool = False,
@@ -40,6 +42,7 @@ def derain_batch(
     Args:
         tasks: Files and where they go.
         derainer: Used for one after the other; its state is reset for each.
+        sidecar: Where the rain of every frame is written as JSON.
         compare: Write rainy | derained side by side.
         encode: Codec, quality and speed of videos.
         overwrite: Whether existing outputs may be replaced.
@@ -58,6 +61,7 @@ def derain_batch(
                 task.source,
                 task.output,
                 derainer=derainer,
+                sidecar=sidecar,
                 compare=compare,
                 encode=encode,
                 overwrite=overwrite,

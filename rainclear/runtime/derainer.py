@@ -15,7 +15,11 @@ from rainclear.errors import InputError
 from rainclear.frame import Frame
 from rainclear.nn.output import Derained
 from rainclear.nn.registry import Network
-from rainclear.runtime.device import resolve_device, resolve_precision
+from rainclear.runtime.backends.auto import AutoBackend
+from rainclear.runtime.backends.base import Backend
+from rainclear.runtime.backends.open import open_backend
+from rainclear.runtime.device import resolve_device
+from rainclear.runtime.gate import GateChoice, RainGate, RainReading, find_gate
 from rainclear.runtime.load import load_model, network_of
 from rainclear.zoo import find_model
 
@@ -38,10 +42,18 @@ class Derainer:
         model: Name of a model or path of its folder.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
+        gate: Rain gate: ``True`` for the one calibrated for the model, ``None`` for that if there
+            is one, or a :class:`rainclear.config.GateSpec`. Dry frames then pass as they came, bit
+            for bit. By default every frame is derained.
+        backend: ``eager``, ``compile``, ``openvino``, ``onnxruntime``, ``tensorrt``, or ``auto``:
+            what was measured to be fastest for a size on this machine (see :meth:`prepare`), and
+            eager for sizes that were not measured.
 
     Raises:
-        ModelError: The model is unknown, has no weights, or they were altered.
-        DeviceError: This machine has no such device or the network no such precision.
+        ModelError: The model is unknown, has no weights, or they were altered; it has no gate of
+            its own, or the gate is for other weights.
+        DeviceError: This machine has no such device, the network no such precision, or a package
+            of the backend is not installed.
 
     Example:
         >>> derainer = Derainer("d-daiam-rt")
@@ -51,20 +63,32 @@ class Derainer:
     """
 
     def __init__(
-        self, model: str = "d-daiam-rt", *, device: str = "auto", precision: str = "auto"
+        self,
+        model: str = "d-daiam-rt",
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        gate: GateChoice = False,
+        backend: str = "auto",
     ) -> None:
-        descriptor = network_of(find_model(model).spec.architecture)
+        folder = find_model(model)
+        descriptor = network_of(folder.spec.architecture)
         self._device = resolve_device(device)
-        self._dtype = resolve_precision(precision, self._device, descriptor.precisions)
-        self._init(load_model(model), descriptor)
+        runs = open_backend(
+            load_model(model),
+            descriptor,
+            device=self._device,
+            precision=precision,
+            name=backend,
+            folder=folder,
+        )
+        self._init(runs, descriptor, RainGate(find_gate(folder, gate)))
 
-    def _init(self, network: nn.Module, descriptor: Network) -> None:
-        self._network = network.to(
-            self._device,
-            memory_format=torch.channels_last,  # type: ignore[call-overload]
-        ).eval()
+    def _init(self, backend: Backend, descriptor: Network, gate: RainGate | None = None) -> None:
+        self._backend = backend
         self._descriptor = descriptor
-        self._score = 0.0
+        self._gate = gate or RainGate(None)
+        self._reading = RainReading(score=0.0)
         self.reset()
 
     @classmethod
@@ -75,12 +99,13 @@ class Derainer:
         *,
         device: str = "auto",
         precision: str = "auto",
+        gate: RainGate | None = None,
     ) -> "Derainer":
         """Wrap a network that is at hand, such as one being trained."""
         self = cls.__new__(cls)
         self._device = resolve_device(device)
-        self._dtype = resolve_precision(precision, self._device, descriptor.precisions)
-        self._init(network, descriptor)
+        runs = open_backend(network.eval(), descriptor, device=self._device, precision=precision)
+        self._init(runs, descriptor, gate)
         return self
 
     @property
@@ -88,16 +113,47 @@ class Derainer:
         """Where the network runs."""
         return self._device
 
+    def prepare(self, size: tuple[int, int], *, frames: int | None = None) -> None:
+        """Get ready for a stream of pictures of ``size``, so that its first frame is not slow.
+
+        With ``backend="auto"`` this is where the backends are measured, if the size was not
+        measured before on this machine and the stream is long enough to be worth the seconds.
+
+        Args:
+            size: Height and width of the pictures.
+            frames: Frames to come; ``None`` for a stream without end, such as a camera.
+
+        Raises:
+            DeviceError: The backend cannot run the network.
+        """
+        m = self._descriptor.size_multiple
+        padded = size[0] + -size[0] % m, size[1] + -size[1] % m
+        if isinstance(self._backend, AutoBackend):
+            self._backend.prepare(padded, frames)
+        else:
+            self._backend.prepare(padded)
+
     @property
     def rain_score(self) -> float:
-        """How rainy the last frame was, 0..1: mean attention S⁺ to streaks and drops together."""
-        return self._score
+        """How rainy the last frame was, 0..1: calibrated with a gate, else the mean joint S⁺."""
+        return self._reading.score
+
+    @property
+    def reading(self) -> RainReading:
+        """The rain of the last frame: score, gate, and shares of the picture."""
+        return self._reading
+
+    @property
+    def gated(self) -> bool:
+        """Whether there is a rain gate that may let frames pass as they came."""
+        return self._gate.spec is not None
 
     def reset(self) -> None:
         """Forget the frames seen so far: the next one begins a new stream."""
         self._state: tuple[Tensor, ...] | None = None
         self._thumbnail: Tensor | None = None
         self._size: tuple[int, int] | None = None
+        self._gate.reset()
 
     def __call__(self, frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Derain the next frame of an OpenCV loop: H×W×3 BGR uint8 in, the same out.
@@ -125,7 +181,7 @@ class Derainer:
         for frame in frames:
             if isinstance(frame, Frame):
                 pixels = self.process(frame.pixels)
-                notes = {**frame.metadata, "rain_score": self._score}
+                notes = {**frame.metadata, "rain_score": self.rain_score}
                 yield replace(frame, pixels=pixels, metadata=notes)
             else:
                 yield self(frame)
@@ -141,10 +197,12 @@ class Derainer:
         height, width = rgb.shape[:2]
         x = self._to_input(rgb)
         self._reset_at_cut(x, (height, width))
-        with torch.autocast(self._device.type, self._dtype, enabled=self._dtype != torch.float32):
-            out: Derained = self._network(x, self._state)
+        fresh = self._descriptor.stateful and self._state is None
+        out: Derained = self._backend.run(x, self._state)
         self._state = out.state
-        self._score = _rain_score(out, height, width)
+        self._reading = self._gate(out, height, width, fresh=fresh)
+        if not self._reading.open:
+            return rgb.copy()
         return _to_picture(out.image[..., :height, :width], rgb.dtype)
 
     def _to_input(self, rgb: Picture) -> Tensor:
@@ -174,15 +232,6 @@ class Derainer:
         ):
             self._state = None
         self._thumbnail, self._size = thumbnail, size
-
-
-def _rain_score(out: Derained, height: int, width: int) -> float:
-    dry: Tensor | None = None
-    for branch in (out.streaks, out.drops):
-        if branch is not None:
-            light = 1.0 - branch.attention[..., :height:4, :width:4].float()
-            dry = light if dry is None else dry * light
-    return 0.0 if dry is None else float(1.0 - dry.mean())
 
 
 def _to_picture(image: Tensor, dtype: npt.DTypeLike) -> Picture:

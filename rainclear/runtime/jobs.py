@@ -14,6 +14,8 @@ import numpy as np
 from rainclear.errors import OutputError
 from rainclear.runtime.derainer import Derainer
 from rainclear.runtime.executor import Executor, Sink
+from rainclear.runtime.gate import GateChoice
+from rainclear.runtime.sidecar import Sidecar
 from rainclear.video import VideoReader, VideoWriter, is_image, read_image, write_image
 
 __all__ = ["EncodeOptions", "JobReport", "derain_file", "derain_picture", "derain_video"]
@@ -55,6 +57,7 @@ class JobReport:
         cpu_seconds: Processor time of the whole process meanwhile, all threads.
         stage_seconds: Wall time that ``decode``, ``model`` and ``encode`` worked; they overlap.
         rain_score_mean: Mean rain score of the frames, 0..1.
+        dry_frames: Frames that the rain gate let pass as they came.
         corrupt_packets: Packets that could not be decoded and were skipped.
         truncated: Whether the input ends before it should.
         notes: One line for each loss or change that a user should know.
@@ -68,6 +71,7 @@ class JobReport:
     cpu_seconds: float = 0.0
     stage_seconds: dict[str, float] = field(default_factory=dict)
     rain_score_mean: float = 0.0
+    dry_frames: int = 0
     corrupt_packets: int = 0
     truncated: bool = False
     notes: list[str] = field(default_factory=list)
@@ -104,6 +108,8 @@ def derain_video(
     model: str = "d-daiam-rt",
     device: str = "auto",
     precision: str = "auto",
+    gate: GateChoice = None,
+    sidecar: Sidecar | None = None,
     compare: bool = False,
     encode: EncodeOptions = EncodeOptions(),
     overwrite: bool = False,
@@ -117,10 +123,12 @@ def derain_video(
     Args:
         source: Any video that FFmpeg reads.
         output: The file to write; its suffix names the container.
-        derainer: A derainer to use, reset first; else one is made of the next three.
+        derainer: A derainer to use, reset first; else one is made of the next four.
         model: Name of a model or path of its folder.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
+        gate: Rain gate; by default the model's own, if it has one. ``False`` derains every frame.
+        sidecar: Where the rain of every frame is written as JSON.
         compare: Write rainy | derained side by side.
         encode: Codec, quality and speed.
         overwrite: Whether an existing output may be replaced.
@@ -134,11 +142,12 @@ def derain_video(
         DeviceError: This machine has no such device.
     """
     started, cpu = time.perf_counter(), time.process_time()
-    derainer = derainer or Derainer(model, device=device, precision=precision)
+    derainer = derainer or Derainer(model, device=device, precision=precision, gate=gate)
     derainer.reset()
     report = JobReport(input=os.fspath(source), output=os.fspath(output))
-    frames, scores, model_seconds = 0, 0.0, 0.0
+    frames, scores, dry, model_seconds = 0, 0.0, 0, 0.0
     with VideoReader(source) as reader:
+        derainer.prepare((reader.info.height, reader.info.width), frames=reader.info.frames)
         turned = reader.info.rotation % 180 == 90
         writer = VideoWriter(
             output,
@@ -162,6 +171,9 @@ def derain_video(
                         derained = replace(derained, pixels=both)
                     sink.put(derained)
                     frames, scores = frames + 1, scores + score
+                    dry += not derainer.reading.open
+                    if sidecar:
+                        sidecar.write(source, frame, derainer.reading)
                     if on_frame:
                         on_frame(frames, reader.info.frames, score)
             begun = time.perf_counter()
@@ -173,7 +185,7 @@ def derain_video(
             }
         read = reader.report
     report.frames = writer.frames
-    report.rain_score_mean = scores / max(1, writer.frames)
+    report.rain_score_mean, report.dry_frames = scores / max(1, writer.frames), dry
     report.corrupt_packets, report.truncated = read.corrupt_packets, read.truncated
     report.notes = ([read.message] if read.message else []) + writer.notes
     report.seconds = time.perf_counter() - started
@@ -190,12 +202,14 @@ def derain_picture(
     model: str = "d-daiam-rt",
     device: str = "auto",
     precision: str = "auto",
+    gate: GateChoice = None,
+    sidecar: Sidecar | None = None,
     compare: bool = False,
     overwrite: bool = False,
 ) -> JobReport:
     """Take the rain out of one picture; see :func:`derain_video` for arguments and errors."""
     started, cpu = time.perf_counter(), time.process_time()
-    derainer = derainer or Derainer(model, device=device, precision=precision)
+    derainer = derainer or Derainer(model, device=device, precision=precision, gate=gate)
     derainer.reset()
     if Path(output).exists() and not overwrite:
         raise OutputError(f"{output}: exists already; give another name or --overwrite")
@@ -203,6 +217,8 @@ def derain_picture(
     frame = read_image(source)
     marks.append(time.perf_counter())
     derained = derainer.process(frame.pixels)
+    if sidecar:
+        sidecar.write(source, frame, derainer.reading)
     marks.append(time.perf_counter())
     if compare:
         derained = _side_by_side(frame.pixels, derained, frame.rotation)
@@ -217,6 +233,7 @@ def derain_picture(
         cpu_seconds=time.process_time() - cpu,
         stage_seconds=dict(zip(("decode", "model", "encode"), steps, strict=True)),
         rain_score_mean=derainer.rain_score,
+        dry_frames=int(not derainer.reading.open),
         peak_rss_mb=peak_rss_mb(),
     )
 
@@ -226,6 +243,7 @@ def derain_file(
     output: Path_,
     *,
     derainer: Derainer,
+    sidecar: Sidecar | None = None,
     compare: bool = False,
     encode: EncodeOptions = EncodeOptions(),
     overwrite: bool = False,
@@ -234,12 +252,18 @@ def derain_file(
     """Derain a picture or a video, told apart by the suffix; arguments as :func:`derain_video`."""
     if is_image(source):
         return derain_picture(
-            source, output, derainer=derainer, compare=compare, overwrite=overwrite
+            source,
+            output,
+            derainer=derainer,
+            sidecar=sidecar,
+            compare=compare,
+            overwrite=overwrite,
         )
     return derain_video(
         source,
         output,
         derainer=derainer,
+        sidecar=sidecar,
         compare=compare,
         encode=encode,
         overwrite=overwrite,

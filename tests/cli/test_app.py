@@ -8,14 +8,20 @@ from rainclear.cli import models as models_command
 from rainclear.cli.view import errors, frame_progress
 
 COMMANDS = [
+    "calibrate",
     "data",
     "demo",
     "derain",
     "derain-dual",
+    "detect",
+    "doctor",
     "evaluate",
     "explain",
+    "export",
     "models",
     "reproduce",
+    "run",
+    "serve",
     "synth",
     "train",
 ]

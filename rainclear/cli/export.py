@@ -1,0 +1,72 @@
+"""``rainclear export``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rainclear.cli.view import console
+
+__all__ = ["export"]
+
+
+def export(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Model by name or folder.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write.")],
+    format: Annotated[
+        str | None,
+        typer.Option(
+            help="onnx, openvino, tensorrt, torchscript or exported; by default by the suffix "
+            ".onnx, .xml, .engine, .ts or .pt2."
+        ),
+    ] = None,
+    size: Annotated[
+        str, typer.Option(metavar="HxW", help="Height and width of the input.")
+    ] = "720x1280",
+    dynamic: Annotated[bool, typer.Option("--dynamic", help="Leave the size free.")] = False,
+    half: Annotated[bool, typer.Option("--half", help="Half precision (float16).")] = False,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Quantise; kept only if PSNR falls by at most 0.2 dB.")
+    ] = False,
+    calibrate: Annotated[
+        Path | None, typer.Option(metavar="CLIP", help="Clip to calibrate and judge --int8 with.")
+    ] = None,
+    check: Annotated[
+        Path | None, typer.Option(metavar="CLIP", help="Check on frames of this clip, too.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a file that exists.")
+    ] = False,
+) -> None:
+    """Write a model for ONNX Runtime, OpenVINO, TensorRT or C++, checked against PyTorch.
+
+    The state goes in and comes out explicitly; the file's metadata says how.
+    """
+    from rainclear.cli.doctor import parse_size
+    from rainclear.export.export import ExportOptions, export_model
+
+    options = ExportOptions(
+        size=parse_size(size, rows_first=True),
+        dynamic=dynamic,
+        half=half,
+        int8=int8,
+        calibrate=calibrate,
+        check=check,
+    )
+    record = export_model(model, out, format=format, options=options, overwrite=overwrite)
+    found = ", ".join(
+        f"{name} {check['max_difference_levels']:.2g}" for name, check in record["check"].items()
+    )
+    console.print(
+        f"{out}: {record['format']} {record['precision']}; largest difference from PyTorch in "
+        f"levels of 255: {found}",
+        soft_wrap=True,
+        markup=False,
+    )
+    if "int8" in record:
+        figures = record["int8"]
+        console.print(
+            f"int8: {figures['psnr_int8_db']:.2f} dB, fp32: {figures['psnr_fp32_db']:.2f} dB",
+            soft_wrap=True,
+            markup=False,
+        )

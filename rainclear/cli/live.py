@@ -1,0 +1,112 @@
+"""``rainclear derain`` from a camera, network stream or pipe, or into a pipe."""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from rainclear.cli.view import errors, frame_progress, show_error, show_note
+from rainclear.errors import InputError, OutputError, StageError
+
+__all__ = ["derain_live_source", "wants_live"]
+
+PIPE = "-"
+
+
+def wants_live(inputs: Sequence[Path], out: Path) -> bool:
+    """Whether the sources or the output are no plain files."""
+    from rainclear.video.live import is_live
+
+    return str(out) == PIPE or any(
+        str(name) == PIPE or is_live(str(name)) or ("%" in name.name and not name.exists())
+        for name in inputs
+    )
+
+
+def derain_live_source(
+    inputs: Sequence[Path],
+    out: Path,
+    *,
+    model: str,
+    device: str,
+    precision: str,
+    backend: str,
+    gate: Any,
+    encode: Any,
+    overwrite: bool,
+    compare: bool,
+    sidecar: Path | None,
+    report: Path | None,
+    policy: str | None,
+    raw: str | None,
+    timeout: float,
+) -> None:
+    """Run a live job and show how it went on stderr, as stdout may carry the picture."""
+    from rainclear.runtime.live import derain_live
+    from rainclear.video.pipe import PipeFormat
+
+    if len(inputs) != 1:
+        raise InputError(f"a live source or a pipe stands alone; {len(inputs)} inputs were given")
+    if compare or sidecar is not None:
+        raise InputError("--compare and --sidecar are for files, not for live sources and pipes")
+    if str(out) == PIPE and sys.stdout.isatty():
+        raise OutputError("stdout is a terminal; pipe it: rainclear derain - -o - | ffplay -")
+    restore = _restorer(model, device, precision, backend, gate)
+    with frame_progress() as progress:
+        bar = progress.add_task(str(inputs[0]), total=None, score=0.0)
+        result = derain_live(
+            str(inputs[0]),
+            out,
+            restore,
+            policy=policy,  # type: ignore[arg-type]  # checked by the feed
+            raw=PipeFormat.from_raw(raw) if raw else None,
+            stdin=sys.stdin.buffer,
+            stdout=sys.stdout.buffer,
+            timeout=timeout,
+            encode=encode,
+            overwrite=overwrite,
+            on_frame=lambda done, score: progress.update(bar, completed=done, score=score),
+        )
+    _forget_closed_stdout()
+    if report is not None:
+        try:
+            report.write_text(json.dumps(result.as_dict(), indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            reason = f"the report cannot be written: {error.strerror}"
+            raise OutputError(f"{report}: {reason}") from error
+    for note in result.notes:
+        show_note(note)
+    late = ", ".join(f"{name} {1000 * value:.0f} ms" for name, value in result.latency.items())
+    errors.print(
+        f"{result.frames} frames, {result.fps:.1f} fps, {result.dropped} dropped, latency {late}",
+        soft_wrap=True,
+    )
+    if result.lost is not None:
+        show_error(StageError(result.lost))
+        raise typer.Exit(1)
+
+
+def _forget_closed_stdout() -> None:
+    """What a player that was closed left in the buffer must not become an error at the exit."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _restorer(model: str, device: str, precision: str, backend: str, gate: Any) -> Any:
+    from rainclear.runtime.derainer import Derainer
+    from rainclear.runtime.device import resolve_device
+    from rainclear.runtime.gate import find_gate
+    from rainclear.zoo import find_model
+
+    on_gpu = resolve_device(device).type == "cuda"
+    if on_gpu and backend in ("auto", "eager") and find_gate(find_model(model), gate) is None:
+        from rainclear.runtime.derain_stage import device_pipeline
+
+        return device_pipeline(model, device=device, precision=precision, ahead=1).stream
+    return Derainer(model, device=device, precision=precision, backend=backend, gate=gate).stream

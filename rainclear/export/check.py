@@ -1,0 +1,77 @@
+"""Does an exported network give the pictures of the PyTorch one?"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rainclear.errors import ModelError
+from rainclear.export.artefact import Run
+from rainclear.runtime.backends.base import start_state
+from rainclear.runtime.backends.graph import Signature
+
+__all__ = ["compare", "psnr", "run_clip"]
+
+_EXACT = 2 / 255
+_REDUCED = 45.0
+
+
+def run_clip(
+    run: Run, signature: Signature, network: nn.Module, frames: Iterable[Tensor]
+) -> list[Tensor]:
+    """The clamped pictures of a clip, the state fed back as the signature says.
+
+    Args:
+        run: Runs one frame.
+        signature: Names of its inputs and outputs.
+        network: Says what the state is before the first frame.
+        frames: 1×3×H×W in [0, 1], of one size.
+    """
+    pictures = []
+    state: list[Tensor] | None = None
+    for frame in frames:
+        if state is None:
+            state = [t.clone() for t in start_state(network, frame)]
+        named = dict(zip(signature.outputs, run([frame, *state]), strict=True))
+        state = [named[source].clone() for source in signature.feedback.values()]
+        pictures.append(named["image"].clamp(0, 1).clone())
+    return pictures
+
+
+def compare(
+    name: str, got: Sequence[Tensor], wanted: Sequence[Tensor], *, reduced: bool
+) -> dict[str, Any]:
+    """Differences of two clips for the record.
+
+    Args:
+        name: What the frames are, for the error.
+        got: Pictures of the exported network.
+        wanted: Pictures of the PyTorch network in fp32.
+        reduced: The export is in half precision: it must reach 45 dB instead of 2/255.
+
+    Returns:
+        Number of frames, largest difference in levels of 0..255, PSNR in dB.
+
+    Raises:
+        ModelError: They differ too much.
+    """
+    worst = max(float((a - b).abs().max()) for a, b in zip(got, wanted, strict=True))
+    quality = psnr(got, wanted)
+    if not (quality >= _REDUCED if reduced else worst <= _EXACT):  # not: NaN fails too
+        raise ModelError(
+            f"the exported network differs from PyTorch by up to {255 * worst:.1f} levels "
+            f"({quality:.1f} dB) on {name} frames; nothing was written"
+        )
+    return {
+        "frames": len(got),
+        "max_difference_levels": round(255 * worst, 4),
+        "psnr_db": round(min(quality, 150.0), 2),
+    }
+
+
+def psnr(got: Sequence[Tensor], wanted: Sequence[Tensor]) -> float:
+    """Mean PSNR in dB of pictures in [0, 1], at most 150 dB for each."""
+    errors = (float((a - b).square().mean()) for a, b in zip(got, wanted, strict=True))
+    values = [-10 * torch.log10(torch.tensor(max(e, 1e-15) if e == e else e)) for e in errors]
+    return float(torch.stack(values).mean())

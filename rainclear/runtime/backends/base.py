@@ -1,0 +1,95 @@
+"""The protocol of inference backends, and what each of them is given."""
+
+import importlib.util
+from dataclasses import dataclass
+from typing import Literal, Protocol, get_args
+
+import torch
+from torch import Tensor, nn
+
+from rainclear.errors import DeviceError
+from rainclear.nn.output import Derained
+from rainclear.nn.registry import Network
+
+__all__ = [
+    "BACKENDS",
+    "EXTRAS",
+    "Backend",
+    "BackendName",
+    "Program",
+    "require",
+    "start_state",
+]
+
+BackendName = Literal["eager", "compile", "openvino", "onnxruntime", "tensorrt"]
+
+BACKENDS: tuple[BackendName, ...] = get_args(BackendName)
+"""All backends by name; ``auto`` is a choice among them."""
+
+EXTRAS = {"openvino": "openvino", "onnxruntime": "onnx", "tensorrt": "tensorrt"}
+"""The extra of this package that installs what a backend needs."""
+
+
+class Backend(Protocol):
+    """Runs one network. Not safe to share between threads."""
+
+    name: str
+
+    def prepare(self, size: tuple[int, int]) -> None:
+        """Get ready for frames of ``size`` (height, width), so that the first is not slow.
+
+        Raises:
+            DeviceError: The backend cannot run this network here.
+        """
+
+    def run(self, batch: Tensor, state: tuple[Tensor, ...] | None) -> Derained:
+        """Run on N×3×H×W float32 RGB in [0, 1], sizes multiples of the network's.
+
+        Returns:
+            What the network returns: the picture, the state to give with the next frame, and the
+            last stage with its attention maps. A graph backend reuses its buffers: what it returns
+            stays as it is while the *next* call runs, and may be overwritten by the one after.
+
+        Raises:
+            DeviceError: The backend cannot run this network here.
+        """
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Program:
+    """A network and how it is to run.
+
+    Attributes:
+        network: Folded, in evaluation mode.
+        descriptor: Its descriptor.
+        device: Where it runs.
+        dtype: Number format of the convolutions.
+    """
+
+    network: nn.Module
+    descriptor: Network
+    device: torch.device
+    dtype: torch.dtype = torch.float32
+
+
+def require(package: str, backend: str) -> None:
+    """Check that ``package`` is installed, without importing it.
+
+    Raises:
+        DeviceError: It is not; the message names the extra to install.
+    """
+    try:
+        found = importlib.util.find_spec(package) is not None
+    except (ImportError, ValueError):
+        found = False
+    if not found:
+        raise DeviceError(
+            f"backend {backend!r} needs the package {package}, which is not installed: "
+            f"pip install 'rainclear[{EXTRAS[backend]}]', or use --backend eager"
+        )
+
+
+def start_state(network: nn.Module, frame: Tensor) -> tuple[Tensor, ...]:
+    """The state before the first frame; empty for stateless networks."""
+    initial = getattr(network, "initial_state", None)
+    return () if initial is None else tuple(initial(frame))

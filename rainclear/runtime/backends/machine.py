@@ -1,0 +1,94 @@
+"""What this machine has: processor, number formats, GPUs, packages."""
+
+import importlib.metadata
+import os
+import platform
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+__all__ = ["PACKAGES", "Machine", "inspect_machine"]
+
+PACKAGES = ("torch", "openvino", "onnxruntime", "onnxruntime-gpu", "onnx", "nncf", "tensorrt")
+
+_FEATURES = {
+    "AVX2": ("avx2",),
+    "AVX-512": ("avx512f",),
+    "AVX-512 VNNI": ("avx512_vnni", "avx512vnni"),
+    "AVX-512 bf16": ("avx512_bf16", "avx512bf16"),
+    "AMX bf16": ("amx_bf16",),
+    "AMX int8": ("amx_int8",),
+    "NEON": ("asimd", "neon"),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Machine:
+    """A machine as far as speed depends on it.
+
+    Attributes:
+        processor: Model name of the processor.
+        cores: Cores this process may use.
+        threads: Threads PyTorch uses.
+        features: Instruction sets by name and whether the processor has them; ``None`` where the
+            system does not tell.
+        gpus: Names of the CUDA devices.
+        packages: Installed versions; ``None`` if a package is not installed.
+    """
+
+    processor: str
+    cores: int
+    threads: int
+    features: dict[str, bool | None]
+    gpus: tuple[str, ...]
+    packages: dict[str, str | None]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+def inspect_machine() -> Machine:
+    """Look at this machine; nothing heavier than PyTorch is imported."""
+    fields = _cpuinfo()
+    flags = set((fields.get("flags") or fields.get("Features") or "").split())
+    known = bool(flags)
+    features = {
+        name: any(f in flags for f in aliases) if known else None
+        for name, aliases in _FEATURES.items()
+    }
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return Machine(
+        processor=fields.get("model name") or platform.processor() or platform.machine(),
+        cores=_cores(),
+        threads=torch.get_num_threads(),
+        features=features,
+        gpus=tuple(torch.cuda.get_device_name(i) for i in range(count)),
+        packages={name: _version(name) for name in PACKAGES},
+    )
+
+
+def _cpuinfo() -> dict[str, str]:
+    """The first processor's fields in /proc/cpuinfo; empty elsewhere than on Linux."""
+    try:
+        first = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0]
+    except OSError:
+        return {}
+    pairs = (line.partition(":") for line in first.splitlines())
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        return os.cpu_count() or 1
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None

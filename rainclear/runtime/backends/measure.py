@@ -1,0 +1,147 @@
+"""Runs backends side by side: are their numbers right, and which is fastest?"""
+
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rainclear.errors import RainclearError
+from rainclear.nn.registry import Network
+from rainclear.runtime.backends.base import Backend, BackendName, Program
+from rainclear.runtime.backends.eager import EagerBackend
+from rainclear.runtime.backends.make import make_backend, make_program
+
+__all__ = ["Timing", "agreement", "measure", "moving_frames"]
+
+_FRAMES = 3
+_ROUNDS = 7
+_EXACT = 2 / 255
+_REDUCED = 45.0  # dB; a reduced format errs a little everywhere, rounding errs more
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Timing:
+    """How one backend did.
+
+    Attributes:
+        backend: Its name.
+        precision: Number format it computed in, as PyTorch calls it.
+        ms: Median time of a frame in milliseconds; ``None`` if it was not timed.
+        error: Largest difference from fp32 in eager mode, in levels of 0..255.
+        problem: Why it was not timed; empty if it was.
+    """
+
+    backend: BackendName
+    precision: str = ""
+    ms: float | None = None
+    error: float | None = None
+    problem: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+def moving_frames(
+    size: tuple[int, int], count: int, device: torch.device | str = "cpu"
+) -> list[Tensor]:
+    """A smooth picture that moves, with a little noise; 1×3×H×W in [0, 1], the same each time."""
+    height, width = size
+    generator = torch.Generator().manual_seed(0)
+    y = torch.linspace(0, 6.0, height)[:, None]
+    x = torch.linspace(0, 9.0, width)[None]
+    frames = []
+    for t in range(count):
+        waves = [torch.sin(x + c + 0.1 * t) * torch.cos(y - 0.5 * c) for c in range(3)]
+        noise = torch.randn(3, height, width, generator=generator)
+        frame = (0.5 + 0.4 * torch.stack(waves) + 0.03 * noise).clamp(0, 1)[None]
+        frames.append(frame.contiguous(memory_format=torch.channels_last).to(device))
+    return frames
+
+
+def agreement(backend: Backend, wanted: Sequence[Tensor], frames: Sequence[Tensor]) -> Timing:
+    """Compare a backend's clamped pictures with ``wanted``, its own state carried along."""
+    state, worst, squares = None, 0.0, 0.0
+    for frame, want in zip(frames, wanted, strict=True):
+        out = backend.run(frame, state)
+        state = out.state
+        gap = (out.image.float().clamp(0, 1) - want).abs()
+        worst = max(worst, float(gap.max()))
+        squares += float(gap.square().mean()) / len(frames)
+    exact = worst <= _EXACT
+    close = squares <= 10 ** (-_REDUCED / 10)
+    problem = "" if exact or close else f"its pictures differ by up to {255 * worst:.1f} levels"
+    return Timing(backend="eager", error=255 * worst, problem=problem)
+
+
+def measure(
+    network: nn.Module,
+    descriptor: Network,
+    size: tuple[int, int],
+    *,
+    names: Sequence[BackendName],
+    device: torch.device,
+    precision: str = "auto",
+) -> list[Timing]:
+    """Time backends on single frames of ``size`` (height, width), taking turns.
+
+    Each is checked first: pictures within 2/255 of eager fp32 over three frames with state, or, in
+    a reduced number format, a PSNR of 45 dB against them. Taking turns, a busy machine slows all
+    of them alike.
+
+    Returns:
+        One timing for each name, in their order; those that do not run here say why.
+    """
+    frames = moving_frames(size, _FRAMES, device)
+    reference = EagerBackend(Program(network=network, descriptor=descriptor, device=device))
+    wanted, state = [], None
+    for frame in frames:
+        out = reference.run(frame, state)
+        wanted.append(out.image.clamp(0, 1).clone())
+        state = out.state
+    results: dict[BackendName, Timing] = {}
+    ready: dict[BackendName, Backend] = {}
+    for name in names:
+        try:
+            program = make_program(
+                network, descriptor, backend=name, device=device, precision=precision
+            )
+            backend = make_backend(name, program)
+            backend.prepare(size)
+            checked = agreement(backend, wanted, frames)
+        except RainclearError as error:
+            results[name] = Timing(backend=name, problem=str(error))
+            continue
+        results[name] = Timing(
+            backend=name,
+            precision=str(program.dtype).removeprefix("torch."),
+            error=checked.error,
+            problem=checked.problem,
+        )
+        if not checked.problem:
+            ready[name] = backend
+    for name, ms in _take_turns(ready, frames, device).items():
+        timing = results[name]
+        results[name] = Timing(backend=name, precision=timing.precision, error=timing.error, ms=ms)
+    return [results[name] for name in names]
+
+
+def _take_turns(
+    ready: dict[BackendName, Backend], frames: Sequence[Tensor], device: torch.device
+) -> dict[BackendName, float]:
+    times: dict[BackendName, list[float]] = {name: [] for name in ready}
+    states: dict[BackendName, tuple[Tensor, ...] | None] = dict.fromkeys(ready)
+    for i in range(_ROUNDS + 1):
+        for name, backend in ready.items():
+            started = time.perf_counter()
+            out = backend.run(frames[i % len(frames)], states[name])
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            if i:  # the first only warms up
+                times[name].append(1000 * (time.perf_counter() - started))
+            states[name] = out.state
+    return {name: statistics.median(values) for name, values in times.items()}

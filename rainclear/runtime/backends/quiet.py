@@ -1,0 +1,33 @@
+"""Imports OpenVINO and NNCF without their telemetry.
+
+Both count their uses with ``openvino_telemetry``, a package that they install along: importing
+OpenVINO is enough to write an identifier below the home folder and to send an event. Without that
+package they fall back to stubs, so it is hidden while they are imported.
+"""
+
+import importlib
+import sys
+import threading
+from typing import Any
+
+__all__ = ["import_quietly"]
+
+_TELEMETRY = "openvino_telemetry"
+_LOCK = threading.Lock()
+
+
+def import_quietly(name: str) -> Any:
+    """The module ``name``; nothing is counted or sent.
+
+    Raises:
+        ImportError: It cannot be imported.
+    """
+    with _LOCK:
+        hidden = _TELEMETRY not in sys.modules
+        if hidden:
+            sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
+        try:
+            return importlib.import_module(name)
+        finally:
+            if hidden:
+                sys.modules.pop(_TELEMETRY, None)

@@ -1,0 +1,232 @@
+"""The rain gate: dry frames pass as they came, and every frame tells how much it rains.
+
+The network looks at every frame, so that its state and the score follow the weather; the gate only
+decides whose picture goes on, the network's or the camera's.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from rainclear.config import BranchWeights, GateSpec, load_yaml, parse
+from rainclear.errors import ConfigError, ModelError
+from rainclear.nn.output import Branch, Derained
+from rainclear.zoo import ModelFolder
+
+__all__ = [
+    "STATISTICS",
+    "GateChoice",
+    "Hysteresis",
+    "RainGate",
+    "RainReading",
+    "Statistics",
+    "find_gate",
+    "read_gate",
+    "score_of",
+    "statistics_of",
+]
+
+GateChoice = GateSpec | bool | None
+"""A gate; ``True`` for the model's own, ``False`` for none, ``None`` for its own if it has one."""
+
+STATISTICS = tuple(BranchWeights.model_fields)
+"""Names of the statistics of one rain type, in the order of :class:`Statistics`."""
+
+Statistics = tuple[float, ...]
+"""log₁₀(x + 3·10⁻⁴) of the statistics of S⁺, those of the streaks, then those of the drops."""
+
+HEAVY, LIGHT = 0.5, 0.1
+_STEP = 4
+_CELLS = (6, 10)
+_QUANTILES = (0.5, 0.9, 0.99)
+_FLOOR = 3e-4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RainReading:
+    """What the network saw of the rain in one frame; shares are of the picture's area, 0..1.
+
+    Streaks and drops join to 1 − (1 − S⁺_streaks)(1 − S⁺_drops).
+
+    Attributes:
+        score: How rainy the frame is, 0..1: the calibrated score of the gate, or the mean of the
+            joint S⁺ where there is none.
+        open: Whether the derained picture goes on; ``False``: the frame as it came.
+        heavy: Share where the joint S⁺ is 0.5 or more.
+        light: Share where it is 0.1 to 0.5.
+        streaks: Share where the S⁺ of streaks is 0.5 or more.
+        drops: Share where the S⁺ of drops is 0.5 or more.
+    """
+
+    score: float
+    open: bool = True
+    heavy: float = 0.0
+    light: float = 0.0
+    streaks: float = 0.0
+    drops: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: ``rain_score``, ``gate`` (open or closed) and the shares."""
+        shares = {k: v for k, v in asdict(self).items() if k not in ("score", "open")}
+        gate = "open" if self.open else "closed"
+        return {"rain_score": self.score, "gate": gate, **shares}
+
+
+class Hysteresis:
+    """Opens when a score reaches ``on``; closes after ``hold`` scores in a row below ``off``.
+
+    Rain between wiper strokes or gusts so does not make the picture flicker. It begins closed.
+    """
+
+    def __init__(self, *, on: float, off: float, hold: int) -> None:
+        self._on, self._off, self._hold = on, off, hold
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin again, closed."""
+        self._open, self._below = False, 0
+
+    def __call__(self, score: float) -> bool:
+        """Whether the gate is open for the next frame, whose score this is."""
+        if not self._open:
+            self._open = score >= self._on
+            self._below = 0
+            return self._open
+        self._below = self._below + 1 if score < self._off else 0
+        if self._below >= self._hold:
+            self._open = False
+        return self._open
+
+
+class RainGate:
+    """Reads the rain from a network's answer, and opens and closes over the frames of one stream.
+
+    Args:
+        spec: The calibration; without it every frame counts as rainy.
+    """
+
+    def __init__(self, spec: GateSpec | None) -> None:
+        self.spec = spec
+        self._latch = Hysteresis(on=spec.on, off=spec.off, hold=spec.hold) if spec else None
+
+    def reset(self) -> None:
+        """Forget the frames seen so far."""
+        if self._latch:
+            self._latch.reset()
+
+    def __call__(
+        self, out: Derained, height: int, width: int, *, fresh: bool = False
+    ) -> RainReading:
+        """Read the next frame.
+
+        Args:
+            out: The network's answer, which may be padded beyond ``height`` and ``width``.
+            height: Height of the frame.
+            width: Its width.
+            fresh: Whether a network that carries a state had none for this frame.
+        """
+        maps = _maps(out, height, width)
+        reading = _reading(maps)
+        if self.spec is None or self._latch is None:
+            return reading
+        score = score_of(self.spec, _statistics(maps), fresh=fresh)
+        return replace(reading, score=score, open=self._latch(score))
+
+
+def statistics_of(out: Derained, height: int, width: int) -> Statistics:
+    """The statistics of the last stage's S⁺ that the score is made of; -3.52 for a missing type."""
+    return _statistics(_maps(out, height, width))
+
+
+def score_of(spec: GateSpec, statistics: Iterable[float], *, fresh: bool = False) -> float:
+    """The rain score 0..1: logistic of the weighted statistics, which it never falls with."""
+    weights = [getattr(part, name) for part in (spec.streaks, spec.drops) for name in STATISTICS]
+    logit = spec.bias + fresh * spec.fresh
+    logit += sum(w * x for w, x in zip(weights, statistics, strict=True))
+    return 1.0 / (1.0 + math.exp(-max(-60.0, min(60.0, logit))))
+
+
+def _maps(out: Derained, height: int, width: int) -> tuple[Tensor | None, Tensor | None]:
+    """S⁺ of streaks and drops, 1×1×h×w float, every 4th pixel: enough for shares of an area."""
+
+    def sampled(branch: Branch | None) -> Tensor | None:
+        if branch is None:
+            return None
+        return branch.attention[:1, :, :height:_STEP, :width:_STEP].float()
+
+    return sampled(out.streaks), sampled(out.drops)
+
+
+def _reading(maps: tuple[Tensor | None, Tensor | None]) -> RainReading:
+    """The mean of the joint S⁺ as score, and the shares, in one transfer from the device."""
+    known = [m for m in maps if m is not None]
+    if not known:
+        return RainReading(score=0.0)
+    dry = 1.0 - known[0]
+    for other in known[1:]:
+        dry = dry * (1.0 - other)
+    zero = dry.new_zeros(())
+    streaks, drops = (zero if m is None else (m >= HEAVY).float().mean() for m in maps)
+    heavy = (dry <= 1.0 - HEAVY).float().mean()
+    wet = (dry <= 1.0 - LIGHT).float().mean()
+    values = torch.stack([1.0 - dry.mean(), heavy, wet - heavy, streaks, drops]).tolist()
+    score, heavy_share, light_share, streak_share, drop_share = values
+    return RainReading(
+        score=score, heavy=heavy_share, light=light_share, streaks=streak_share, drops=drop_share
+    )
+
+
+def _statistics(maps: tuple[Tensor | None, Tensor | None]) -> Statistics:
+    rows = []
+    for s in maps:
+        if s is None:
+            continue
+        cells = F.adaptive_avg_pool2d(s, _CELLS).flatten()
+        flat = s.flatten()
+        parts = [flat.mean()[None], torch.quantile(cells, 0.25)[None]]
+        rows.append(torch.cat([*parts, torch.quantile(flat, flat.new_tensor(_QUANTILES))]))
+    logs = iter(torch.stack(rows).add(_FLOOR).log10().tolist() if rows else [])
+    missing = [math.log10(_FLOOR)] * len(STATISTICS)
+    return tuple(value for s in maps for value in (missing if s is None else next(logs)))
+
+
+def find_gate(folder: ModelFolder, choice: GateChoice) -> GateSpec | None:
+    """The gate that ``choice`` means for a model, or ``None`` for no gate.
+
+    Raises:
+        ModelError: The gate was calibrated with other weights, or the model has none though it
+            was asked for.
+    """
+    if choice is False:
+        return None
+    spec = choice if isinstance(choice, GateSpec) else folder.spec.gate
+    name = folder.spec.name
+    remedy = f"make one: rainclear calibrate --model {name} --clean FILES --rain moderate -o FILE"
+    if spec is None:
+        if choice is None:
+            return None
+        raise ModelError(f"model {name!r} has no rain gate; {remedy}")
+    sealed = folder.spec.weights
+    if sealed is not None and spec.weights_sha256 != sealed.sha256:
+        if choice is None:
+            return None
+        raise ModelError(f"this rain gate was calibrated with other weights of {name!r}; {remedy}")
+    return spec
+
+
+def read_gate(path: Path) -> GateSpec:
+    """The gate in a file that ``rainclear calibrate`` wrote, or in a ``model.yaml``.
+
+    Raises:
+        ConfigError: The file cannot be read, or holds no valid gate.
+    """
+    section = load_yaml(path).get("gate")
+    if not isinstance(section, dict):
+        raise ConfigError(f"{path} has no section 'gate'; rainclear calibrate -o FILE writes one")
+    return parse(GateSpec, section, source=f"{path}: gate")

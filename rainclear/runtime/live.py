@@ -1,0 +1,245 @@
+"""Live jobs: a camera, network stream or pipe in, a pipe or file out, and how late frames were."""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from rainclear.errors import InputError, OutputError, StageError
+from rainclear.frame import Frame
+from rainclear.runtime.executor import Sink
+from rainclear.runtime.feed import LiveFeed, Policy
+from rainclear.runtime.jobs import EncodeOptions, peak_rss_mb
+from rainclear.runtime.latency import LatencyMeter
+from rainclear.video import VideoInfo, VideoWriter
+from rainclear.video.live import is_live, open_capture
+from rainclear.video.pipe import PipeClosed, PipeFormat, PipeReader, PipeWriter
+
+__all__ = ["LiveReport", "derain_live"]
+
+Restore = Callable[[Iterable[Frame]], Iterator[Frame]]
+OnFrame = Callable[[int, float], None]
+PIPE = "-"
+_RATE = Fraction(25)
+
+
+@dataclass(kw_only=True, slots=True)
+class LiveReport:
+    """How a live job went.
+
+    Attributes:
+        input: The source's name.
+        output: Where the frames went.
+        frames: Frames written.
+        dropped: Frames that were too old before the network got to them.
+        reconnects: Times that the source came back.
+        seconds: Wall time from the first connection to the end.
+        latency: Seconds from a frame's arrival until it was written: ``p50``, ``p95``, ``p99``
+            (within 1 %) and ``max``.
+        lost: Why the source was lost for good, ``None`` if it ended by itself.
+        rain_score_mean: Mean rain score, 0..1.
+        truncated: Whether a pipe ended inside a frame.
+        notes: One line for each thing that a user should know.
+        peak_rss_mb: Largest resident memory of the process so far, MiB.
+    """
+
+    input: str
+    output: str
+    frames: int = 0
+    dropped: int = 0
+    reconnects: int = 0
+    seconds: float = 0.0
+    latency: dict[str, float] = field(default_factory=dict)
+    lost: str | None = None
+    rain_score_mean: float = 0.0
+    truncated: bool = False
+    notes: list[str] = field(default_factory=list)
+    peak_rss_mb: float = 0.0
+
+    @property
+    def fps(self) -> float:
+        """Frames a second."""
+        return self.frames / self.seconds if self.seconds else 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as plain values for JSON."""
+        return {**asdict(self), "fps": self.fps}
+
+
+def derain_live(
+    source: str,
+    output: str | os.PathLike[str],
+    restore: Restore,
+    *,
+    policy: Policy | None = None,
+    raw: PipeFormat | None = None,
+    stdin: BinaryIO | None = None,
+    stdout: BinaryIO | None = None,
+    timeout: float = 10.0,
+    give_up: float | None = 60.0,
+    encode: EncodeOptions = EncodeOptions(),
+    overwrite: bool = False,
+    on_frame: OnFrame | None = None,
+) -> LiveReport:
+    """Derain a source as it comes, until it ends, is lost, its reader leaves, or Ctrl-C.
+
+    Reading and writing have threads of their own; the network runs in the caller's.
+
+    Args:
+        source: ``-`` for a pipe, or what :func:`rainclear.video.live.open_capture` takes.
+        output: ``-`` for a pipe, or a video file, which appears when the job ends.
+        restore: The ``stream`` of a :class:`rainclear.Derainer` or of a device pipeline.
+        policy: ``block`` or ``drop-oldest``; by default the latter for cameras and network streams.
+        raw: Format of raw frames in ``stdin``; ``None`` for Y4M. An output pipe gets the same kind.
+        stdin: The pipe behind ``-`` as source.
+        stdout: The pipe behind ``-`` as output.
+        timeout: Seconds without a frame after which a source is connected anew.
+        give_up: Seconds without a frame after which the job ends.
+        encode: Codec, quality and speed of a file.
+        overwrite: Whether an existing file may be replaced.
+        on_frame: Called with the number of frames and the rain score after each.
+
+    Raises:
+        InputError: The source cannot be opened, is none, or gave no frame. A source that is lost
+            later ends the job, and ``lost`` in the report says why.
+        OutputError: The output exists or cannot be written.
+        StageError: The source did not answer before its first frame.
+    """
+    started = time.monotonic()
+    report = LiveReport(input=source, output=os.fspath(output))
+    meter, scores = LatencyMeter(), 0.0
+    pipe, feed = _feed(source, raw, stdin, policy, timeout, give_up)
+    with feed:
+        frames = iter(restore(feed))
+        first = next(frames, None)
+        if first is None:
+            raise InputError(f"{source}: ended before its first frame")
+        form = _format(first, pipe.format if pipe else raw)
+        try:
+            with _open_writer(
+                output, first, form, raw is None, stdout, encode, overwrite
+            ) as writer:
+
+                def write(frame: Frame) -> None:
+                    writer.write(frame)
+                    report.frames += 1
+                    meter.add(time.monotonic() - frame.metadata["captured"])
+
+                with Sink(write, depth=1) as sink:
+                    # However the source ends, what was written so far becomes a whole file.
+                    try:
+                        for frame in chain([first], frames):
+                            score = float(frame.metadata.get("rain_score", 0.0))
+                            scores += score
+                            sink.put(frame)
+                            if on_frame:
+                                on_frame(report.frames, score)
+                    except KeyboardInterrupt:
+                        report.notes.append("stopped by Ctrl-C")
+                    except (InputError, StageError) as error:
+                        report.lost = str(error)
+        except PipeClosed as error:
+            report.notes.append(str(error))
+    counts = feed.counts
+    report.dropped, report.reconnects = counts.dropped, counts.reconnects
+    if counts.reconnects:
+        report.notes.append(f"the source was lost and came back; last: {counts.last_error}")
+    if counts.stuck:
+        report.notes.append(f"the source did not answer {counts.stuck} times")
+    if pipe and pipe.truncated:
+        report.truncated = True
+        report.notes.append(f"{pipe.name} ended inside a frame, which is left out")
+    report.latency = {f"p{p}": meter.percentile(p) for p in (50, 95, 99)} | {"max": meter.longest}
+    report.rain_score_mean = scores / max(1, report.frames)
+    report.seconds = time.monotonic() - started
+    report.peak_rss_mb = peak_rss_mb()
+    return report
+
+
+def _feed(
+    source: str,
+    raw: PipeFormat | None,
+    stdin: BinaryIO | None,
+    policy: Policy | None,
+    timeout: float,
+    give_up: float | None,
+) -> tuple[PipeReader | None, LiveFeed]:
+    """The feed for a source; for a pipe its reader, too."""
+    if source == PIPE:
+        if stdin is None:
+            raise InputError("no pipe was given to read from")
+        pipe = PipeReader(stdin, raw=raw, timeout=timeout)
+        # The reader keeps watch itself and says more; the feed's own watch is the second net.
+        feed = LiveFeed(
+            lambda: pipe,
+            policy=policy or "block",
+            timeout=timeout + 2.0,
+            reconnect=False,
+            give_up=None,
+        )
+        return pipe, feed
+    live = is_live(source)
+    return None, LiveFeed(
+        lambda: open_capture(source, timeout=timeout / 2),
+        policy=policy or ("drop-oldest" if live else "block"),
+        timeout=timeout,
+        reconnect=live,
+        give_up=give_up,
+    )
+
+
+def _format(frame: Frame, known: PipeFormat | None) -> PipeFormat:
+    """Format of an output pipe: that of the input where there is one, in the frame's size."""
+    height, width = frame.pixels.shape[:2]
+    if known is not None:
+        return replace(known, width=width, height=height)
+    rate = 1 / (frame.duration * frame.time_base) if frame.duration > 0 else _RATE
+    deep = frame.pixels.dtype.itemsize == 2
+    return PipeFormat(
+        width=width,
+        height=height,
+        rate=rate,
+        pixel_format="yuv420p10le" if deep else "yuv420p",
+    )
+
+
+@contextmanager
+def _open_writer(
+    output: str | os.PathLike[str],
+    frame: Frame,
+    form: PipeFormat,
+    y4m: bool,
+    stdout: BinaryIO | None,
+    encode: EncodeOptions,
+    overwrite: bool,
+) -> Iterator[PipeWriter | VideoWriter]:
+    if os.fspath(output) == PIPE:
+        if stdout is None:
+            raise OutputError("no pipe was given to write to")
+        yield PipeWriter(stdout, form, y4m=y4m)
+        return
+    info = VideoInfo(
+        # There is no file behind it whose sound could be copied.
+        path=Path(os.devnull),
+        width=form.width,
+        height=form.height,
+        time_base=frame.time_base,
+        rate=form.rate,
+        color=frame.color,
+        rotation=frame.rotation,
+    )
+    with VideoWriter(
+        output,
+        template=info,
+        codec=encode.codec,
+        crf=encode.crf,
+        preset=encode.speed,
+        overwrite=overwrite,
+        keep_streams=False,
+    ) as writer:
+        yield writer

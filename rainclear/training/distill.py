@@ -1,0 +1,65 @@
+"""Distillation: a finished model, frozen, whose pictures a smaller one learns to make."""
+
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from rainclear.nn.output import Derained
+from rainclear.runtime.load import load_model
+
+__all__ = ["Teacher", "state_length"]
+
+_PROBE = 32
+
+
+@torch.no_grad()
+def state_length(network: nn.Module) -> int:
+    """Number of tensors in the state that a network carries from frame to frame."""
+    parameter = next(network.parameters(), torch.empty(0))
+    training = network.training
+    out: Derained = network.eval()(parameter.new_zeros(1, 3, _PROBE, _PROBE))
+    network.train(training)
+    return len(out.state or ())
+
+
+class Teacher(nn.Module):
+    """A network that sees the student's clips, carries its own state, and never changes.
+
+    Args:
+        network: The network, trained.
+
+    Attributes:
+        carries: Number of tensors in the state that it carries from frame to frame.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network.eval().requires_grad_(False)
+        self.carries = state_length(network)
+
+    @classmethod
+    def load(cls, name: str) -> "Teacher":
+        """A model by its name or folder.
+
+        Raises:
+            ModelError: There is no such model, or it has no weights.
+        """
+        return cls(load_model(name))
+
+    def train(self, mode: bool = True) -> Self:
+        """Stay in evaluation mode, whatever the student is in."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def forward(
+        self, rainy: Tensor, state: tuple[Tensor, ...]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The teacher's picture of a frame, without gradients, and its new state.
+
+        Args:
+            rainy: Frame N×3×H×W in [0, 1].
+            state: Its state after the frame before; empty at the first, or if it carries none.
+        """
+        out: Derained = self.network(rainy, state or None)
+        return out.image, out.state or ()

@@ -1,0 +1,1 @@
+"""The page that ``rainclear serve`` shows in a browser."""

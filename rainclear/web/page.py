@@ -1,0 +1,154 @@
+"""The page itself, in Gradio: the only module that imports it."""
+
+import os
+from typing import Any
+
+from rainclear.errors import ConfigError, RainclearError
+from rainclear.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from rainclear.web.job import Limits, Result
+from rainclear.web.store import Store
+from rainclear.web.studio import AS_IT_IS, RAINS, Studio, models, summary
+
+__all__ = ["build", "import_gradio", "launch_options", "serve"]
+
+_FONTS = ["system-ui", "sans-serif"]
+_MONO = ["ui-monospace", "monospace"]
+_TITLE = "rainclear"
+_INTRODUCTION = """# rainclear
+Drop a driving video or picture and see it without the rain. No rainy file at hand? Choose a rain:
+it falls on your clean file first, and is then taken off again. Nothing leaves this machine."""
+
+
+def import_gradio() -> Any:
+    """Gradio, told to send and fetch nothing before it is imported.
+
+    Raises:
+        ConfigError: The extra ``web`` is not installed.
+    """
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["DO_NOT_TRACK"] = "1"
+    try:
+        import gradio
+    except ImportError as error:
+        raise ConfigError(
+            "rainclear serve needs Gradio; install it: pip install 'rainclear[web]'"
+        ) from error
+    return gradio
+
+
+def build(studio: Studio, gradio: Any) -> Any:
+    """The page as ``gradio.Blocks``; its queue is set up by the caller."""
+    import pandas as pd
+
+    def pair(result: Result, number: int) -> tuple[str, str]:
+        moment = result.moments[min(number, len(result.moments)) - 1]
+        return str(moment.before), str(moment.after)
+
+    def derain(file: str | None, model: str, rain: str, progress: Any = gradio.Progress()) -> Any:  # noqa: B008
+        try:
+            result = studio.derain(file, model, rain, progress)
+        except RainclearError as error:
+            raise gradio.Error(str(error), print_exception=False) from error
+        count, middle = len(result.moments), len(result.moments) // 2 + 1
+        curve = pd.DataFrame(list(result.scores), columns=["seconds", "rain score"])
+        return (
+            result,
+            gradio.Slider(1, max(2, count), value=middle, step=1, visible=count > 1),
+            pair(result, middle),
+            gradio.LinePlot(curve, visible=count > 1),
+            summary(result),
+            [str(path) for path in result.files],
+        )
+
+    suffixes = sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES)
+    with gradio.Blocks(title=_TITLE, analytics_enabled=False) as page:
+        gradio.Markdown(_INTRODUCTION)
+        state = gradio.State(time_to_live=3600)
+        with gradio.Row():
+            with gradio.Column(scale=1):
+                file = gradio.File(label="Video or picture", file_types=suffixes)
+                model = gradio.Dropdown(models(), value="d-daiam-rt", label="Model")
+                rain = gradio.Dropdown(list(RAINS), value=AS_IT_IS, label="Rain to put on first")
+                button = gradio.Button("Take the rain off", variant="primary")
+            with gradio.Column(scale=3):
+                pictures = gradio.ImageSlider(
+                    label="before | after", type="filepath", interactive=False, max_height=640
+                )
+                moment = gradio.Slider(1, 2, value=1, step=1, label="moment", visible=False)
+                said = gradio.Markdown()
+                plot = gradio.LinePlot(
+                    x="seconds", y="rain score", y_lim=[0, None], height=180, visible=False
+                )
+                files = gradio.File(label="Files", interactive=False, file_count="multiple")
+        button.click(
+            derain,
+            [file, model, rain],
+            [state, moment, pictures, plot, said, files],
+            api_name="derain",
+        )
+        moment.release(
+            lambda result, number: pair(result, int(number)) if result else None,
+            [state, moment],
+            pictures,
+            api_visibility="private",
+            queue=False,
+        )
+    return page
+
+
+def serve(
+    *,
+    host: str,
+    port: int,
+    limits: Limits,
+    queue: int = 8,
+    device: str = "auto",
+    block: bool = True,
+) -> Any:
+    """Show the page until interrupted; uploads and results are then removed.
+
+    Args:
+        host: Address to listen on.
+        port: Port to listen on.
+        limits: What one run may cost.
+        queue: Runs that may wait; one runs at a time.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        block: Wait for Ctrl-C; else close again at once.
+
+    Raises:
+        ConfigError: The extra ``web`` is not installed, or the port is taken.
+    """
+    gradio = import_gradio()
+    with Store() as store:
+        os.environ["GRADIO_TEMP_DIR"] = str(store.path)
+        page = build(Studio(store.path, limits=limits, device=device), gradio)
+        page.queue(max_size=queue, default_concurrency_limit=1)
+        try:
+            page.launch(**launch_options(host, port, limits, gradio), prevent_thread_lock=not block)
+        except OSError as error:
+            raise ConfigError(
+                f"cannot listen on {host}:{port}: {error}; give another --port"
+            ) from error
+        finally:
+            page.close(verbose=False)
+
+
+def launch_options(host: str, port: int, limits: Limits, gradio: Any) -> dict[str, Any]:
+    """How the page is launched: nothing shared, nothing fetched, nothing about the machine told."""
+    return {
+        "server_name": host,
+        "server_port": port,
+        "share": False,
+        "inbrowser": False,
+        "quiet": True,
+        "show_error": False,
+        "enable_monitoring": False,
+        "ssr_mode": False,
+        "pwa": False,
+        "mcp_server": False,
+        "footer_links": [],
+        "max_file_size": int(limits.megabytes * 1e6),
+        "theme": gradio.themes.Base(font=_FONTS, font_mono=_MONO),
+    }

@@ -1,0 +1,230 @@
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from rainclear.errors import ConfigError, DeviceError, ModelError, OutputError
+from rainclear.export import check, quantise
+from rainclear.export import export as module
+from rainclear.export.artefact import SUFFIXES
+from rainclear.export.export import ExportOptions, export_model, format_of
+from rainclear.export.tensorrt_file import _scaled
+
+SMALL = ExportOptions(size=(48, 64))
+
+
+def needs(*packages):
+    missing = [p for p in packages if importlib.util.find_spec(p) is None]
+    return pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}")
+
+
+onnx = pytest.param("onnx", marks=needs("onnx", "onnxruntime"))
+openvino = pytest.param("openvino", marks=needs("openvino"))
+exported = pytest.param("exported", marks=pytest.mark.slow)
+
+
+@pytest.fixture
+def export(tiny_model, tmp_path):
+    def run(kind, name=None, **options):
+        path = tmp_path / (name or f"net{SUFFIXES[kind]}")
+        options = ExportOptions(**({"size": (48, 64)} | options))
+        return path, export_model(str(tiny_model), path, format=kind, options=options)
+
+    return run
+
+
+def record_in(path: Path) -> dict:
+    """The record as a user reads it, with the runtimes' own functions."""
+    if path.suffix == ".onnx":
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        return json.loads(session.get_modelmeta().custom_metadata_map["rainclear"])
+    if path.suffix == ".xml":
+        from rainclear.runtime.backends.quiet import import_quietly
+
+        model = import_quietly("openvino").Core().read_model(str(path))
+        return json.loads(model.get_rt_info(["rainclear"]).astype(str))
+    extra = {"rainclear.json": ""}
+    if path.suffix == ".ts":
+        torch.jit.load(str(path), _extra_files=extra)
+    else:
+        torch.export.load(str(path), extra_files=extra)
+    return json.loads(extra["rainclear.json"])
+
+
+@pytest.mark.parametrize("kind", [onnx, openvino, "torchscript", exported])
+def test_every_format_is_checked_and_says_what_it_is(export, kind, files_in, tmp_path):
+    path, record = export(kind)
+    assert record_in(path) == record
+    assert (record["format"], record["precision"], record["model"]) == (kind, "fp32", "tiny")
+    assert record["inputs"] == ["frame", "state_0", "state_1"]
+    assert record["feedback"] == {"state_0": "image", "state_1": "next_state_1"}
+    assert record["initial_state"] == {"state_0": "frame", "state_1": "zeros"}
+    assert record["size"] == [48, 64] and record["size_multiple"] == 8
+    assert record["check"]["random"]["max_difference_levels"] < 0.5
+    wanted = {path.name} | ({"net.bin"} if kind == "openvino" else set())
+    assert files_in(tmp_path) == wanted
+
+
+@needs("onnx", "onnxruntime")
+def test_the_file_runs_a_clip_by_what_its_record_says(export, derainer, picture):
+    import onnxruntime
+
+    path, record = export("onnx")
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    state = None
+    for i in range(3):
+        frame = np.float32(picture(i).transpose(2, 0, 1)[None] / 255)
+        if state is None:
+            shapes = {x.name: x.shape for x in session.get_inputs()}
+            zero = {n: np.zeros(shapes[n], np.float32) for n in record["feedback"]}
+            first = record["initial_state"]
+            state = {n: frame if first[n] == "frame" else zero[n] for n in zero}
+        values = session.run(record["outputs"], {"frame": frame, **state})
+        named = dict(zip(record["outputs"], values, strict=True))
+        state = {name: named[output] for name, output in record["feedback"].items()}
+        shown = np.rint(named["image"][0].clip(0, 1) * 255).transpose(1, 2, 0)
+        assert np.abs(shown - derainer.process(picture(i))).max() <= 1
+
+
+@pytest.mark.parametrize("kind", [onnx, exported])
+def test_dynamic_files_take_another_size(export, kind):
+    _, record = export(kind, dynamic=True)
+    assert record["dynamic"] and "other size" in record["check"]
+
+
+@pytest.mark.parametrize("kind", [openvino, "torchscript"])
+def test_half(export, kind):
+    path, record = export(kind, half=True)
+    assert record["precision"] == "fp16"
+    assert 0 < record["check"]["random"]["max_difference_levels"] < 10
+    assert record_in(path) == record
+
+
+def test_frames_of_a_clip_are_checked_too(export, make_video):
+    _, record = export("torchscript", check=make_video(pts=range(6)))
+    assert record["check"]["real"]["frames"] == 4
+    assert record["check"]["real"]["clip"] == "in.mp4"
+
+
+@pytest.mark.parametrize("kind", [onnx])
+def test_int8_is_judged_on_a_clip(export, make_video, kind):
+    path, record = export(kind, int8=True, calibrate=make_video(pts=range(8)))
+    figures = record["int8"]
+    assert record["precision"] == "int8" and figures["frames"] == 4
+    assert figures["psnr_fp32_db"] - figures["psnr_int8_db"] <= 0.2
+    assert record_in(path) == record
+
+
+@pytest.mark.parametrize("kind", [onnx])
+def test_int8_that_costs_too_much_is_not_written(
+    export, make_video, kind, monkeypatch, files_in, tmp_path
+):
+    clip = make_video(pts=range(8))
+    monkeypatch.setattr(quantise, "MAX_LOSS_DB", -100.0)
+    with pytest.raises(ModelError, match=r"int8 costs .* dB.*nothing was written"):
+        export(kind, int8=True, calibrate=clip)
+    assert files_in(tmp_path) == {"in.mp4"}
+
+
+@needs("onnx", "onnxruntime")
+def test_a_short_clip_cannot_calibrate(export, make_video):
+    with pytest.raises(ConfigError, match="has 3 frames; at least 8"):
+        export("onnx", int8=True, calibrate=make_video(pts=range(3)))
+
+
+def test_wrong_pictures_are_not_written(export, monkeypatch, files_in, tmp_path):
+    from rainclear.export.torch_file import ScriptFile
+
+    right = ScriptFile.run
+
+    def wrong(self, inputs):
+        image, *others = right(self, inputs)
+        return [image + 0.05, *others]
+
+    monkeypatch.setattr(ScriptFile, "run", wrong)
+    with pytest.raises(ModelError, match="differs from PyTorch by up to 1"):
+        export("torchscript")
+    assert files_in(tmp_path) == set()
+
+
+@pytest.mark.parametrize("values", [(0.5, 0.51), (0.5, float("nan"))])
+def test_compare_refuses(values):
+    got, want = torch.full((1, 3, 4, 4), values[1]), torch.full((1, 3, 4, 4), values[0])
+    with pytest.raises(ModelError):
+        check.compare("random", [got], [want], reduced=False)
+    with pytest.raises(ModelError):
+        check.compare("random", [got], [want], reduced=True)
+
+
+def test_existing_files_are_kept(export, tiny_model, tmp_path):
+    path, _ = export("torchscript")
+    before = path.read_bytes()
+    with pytest.raises(OutputError, match="exists already"):
+        export("torchscript")
+    assert path.read_bytes() == before
+    (tmp_path / "other.bin").write_bytes(b"mine")
+    with pytest.raises(OutputError, match=r"other\.bin: exists already"):
+        export("openvino", "other.xml")
+    assert (tmp_path / "other.bin").read_bytes() == b"mine"
+    export_model(str(tiny_model), path, options=SMALL, overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "message"),
+    [
+        ("onnx", {"size": (50, 64)}, "50x64: network 'd-daiam-rt' takes multiples of 8"),
+        ("onnx", {"size": (0, 64)}, "multiples of 8"),
+        ("torchscript", {"int8": True, "calibrate": Path("a.mp4")}, "onnx or openvino"),
+        ("onnx", {"int8": True}, "go together"),
+        ("onnx", {"calibrate": Path("a.mp4")}, "go together"),
+        ("onnx", {"int8": True, "half": True, "calibrate": Path("a")}, "exclude each other"),
+    ],
+)
+def test_contradictions(export, files_in, tmp_path, kind, options, message):
+    with pytest.raises(ConfigError, match=message):
+        export(kind, **options)
+    assert files_in(tmp_path) == set()
+
+
+def test_formats_by_name_and_suffix(tmp_path):
+    assert format_of(Path("a.onnx"), None) == "onnx"
+    assert format_of(Path("a.bin"), "exported") == "exported"
+    with pytest.raises(ConfigError, match="unknown; use one of: onnx"):
+        format_of(Path("a.onnx"), "tflite")
+    with pytest.raises(ConfigError, match=r"a\.bin: its name tells no format"):
+        format_of(Path("a.bin"), None)
+    with pytest.raises(ConfigError, match=r"end the name in \.xml"):
+        export_model("d-daiam-rt", tmp_path / "a.ov", format="openvino")
+
+
+def test_a_missing_package_names_its_extra(export, monkeypatch):
+    monkeypatch.setattr(
+        module.OnnxFile.__init__.__globals__["require_extra"].__globals__["importlib"].util,
+        "find_spec",
+        lambda _: None,
+    )
+    with pytest.raises(ModelError, match=r"format onnx needs.*rainclear\[onnx\]"):
+        export("onnx")
+    with pytest.raises(ModelError, match=r"format tensorrt needs.*rainclear\[tensorrt\]"):
+        export("tensorrt")
+
+
+def test_tensorrt_without_a_gpu(export, monkeypatch):
+    from rainclear.export import tensorrt_file
+
+    monkeypatch.setattr(tensorrt_file, "require_extra", lambda *_: None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(DeviceError, match="there is none"):
+        export("tensorrt")
+
+
+def test_shapes_of_a_dynamic_engine():
+    frame, hidden = torch.zeros(1, 3, 720, 1280), torch.zeros(1, 16, 90, 160)
+    assert _scaled(frame, frame, 0.25, 8) == (1, 3, 176, 320)
+    assert _scaled(frame, hidden, 0.25, 8) == (1, 16, 22, 40)
+    assert _scaled(frame, hidden, 2.0, 8) == (1, 16, 180, 320)

@@ -1,0 +1,127 @@
+"""A smaller network learns to make a bigger one's pictures."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from rainclear.config import ModelSpec
+from rainclear.errors import ConfigError, ModelError
+from rainclear.nn.dam import DAM
+from rainclear.nn.output import Derained, Stage
+from rainclear.nn.realtime import RealtimeDDAiAM
+from rainclear.training.chunk import Chunk
+from rainclear.training.distill import Teacher, state_length
+from rainclear.training.run import export_model, train_model
+
+MakeSpec = Callable[..., ModelSpec]
+DISTIL = ("training.losses.distill=0.5", "training.distill_from=teacher")
+
+
+class Counting(nn.Module):
+    """A stand-in that gives one level everywhere, and adds to it with every frame it has seen."""
+
+    def __init__(self, level: float, step: float = 0.0) -> None:
+        super().__init__()
+        self.level = nn.Parameter(torch.tensor(level))
+        self.step = step
+
+    def forward(self, x: Tensor, state: tuple[Tensor, ...] | None = None) -> Derained:
+        seen = x.new_zeros(len(x), 1) if state is None else state[0]
+        image = (self.level + self.step * seen[..., None, None]).expand_as(x)
+        return Derained(image, (seen + 1,), (Stage(image, None, None),))
+
+
+def batch(frames: int, level: int = 0) -> dict[str, Tensor]:
+    channels = {"rainy": 3, "clean": 3, "streaks": 1, "drops": 1}
+    return {
+        k: torch.full((2, frames, c, 8, 8), level, dtype=torch.uint8) for k, c in channels.items()
+    }
+
+
+def test_the_term_is_the_distance_to_the_teachers_picture(make_spec: MakeSpec) -> None:
+    chunk = Chunk(Counting(0.4), make_spec(*DISTIL).training, teacher=Teacher(Counting(0.7)))
+    loss, terms, _ = chunk(batch(2), None)
+    expected = {"final": 0.16, "distill": 0.5 * 0.09}
+    assert {k: float(v) for k, v in terms.items()} == pytest.approx(expected, abs=1e-6)
+    assert loss.item() == pytest.approx(sum(expected.values()), abs=1e-6)
+
+
+def test_the_teacher_carries_its_own_state_from_part_to_part(make_spec: MakeSpec) -> None:
+    """It gives 0.1, 0.2, 0.3 and 0.4; the student stays at 0, so the term is their mean square."""
+    recipe = make_spec(*DISTIL).training
+    chunk = Chunk(Counting(0.0), recipe, teacher=Teacher(Counting(0.1, step=0.1)))
+    _, whole, _ = chunk(batch(4), None)
+    assert float(whole["distill"]) == pytest.approx(0.5 * (0.01 + 0.04 + 0.09 + 0.16) / 4)
+    _, first, state = chunk(batch(2), None)
+    assert [float(s[0, 0]) for s in state] == [2.0, 2.0]
+    _, second, _ = chunk(batch(2), state)
+    parts = float(first["distill"] + second["distill"]) / 2
+    assert parts == pytest.approx(float(whole["distill"]))
+
+
+def test_a_state_saved_without_a_teacher_still_serves(make_spec: MakeSpec) -> None:
+    plain = Chunk(Counting(0.0), make_spec().training)
+    _, _, state = plain(batch(1), None)
+    taught = Chunk(Counting(0.0), make_spec(*DISTIL).training, teacher=Teacher(Counting(0.1)))
+    _, _, longer = taught(batch(1), state)
+    assert [float(s[0, 0]) for s in longer] == [2.0, 1.0]
+    _, _, shorter = plain(batch(1), longer)
+    assert [float(s[0, 0]) for s in shorter] == [3.0]
+
+
+def test_the_teacher_stays_as_it_is(make_spec: MakeSpec) -> None:
+    torch.manual_seed(0)
+    teacher = Teacher(DAM())
+    chunk = Chunk(Counting(0.4), make_spec(*DISTIL).training, teacher=teacher).train()
+    assert not any(module.training for module in teacher.modules())
+    before = [p.clone() for p in teacher.parameters()]
+    chunk(batch(1), None)[0].backward()
+    assert chunk.network.level.grad is not None
+    for parameter, was in zip(teacher.parameters(), before, strict=True):
+        assert not parameter.requires_grad and parameter.grad is None
+        assert torch.equal(parameter, was)
+
+
+@pytest.mark.parametrize(("network", "length"), [(DAM, 0), (RealtimeDDAiAM, 2)])
+def test_state_length(network: Callable[[], nn.Module], length: int) -> None:
+    student = network().train()
+    assert state_length(student) == length
+    assert student.training
+
+
+def test_a_run_with_a_teacher(data_folder: Path, tmp_path: Path, make_spec: MakeSpec) -> None:
+    """Resumed in the middle of a clip: both states are in the checkpoint."""
+    torch.manual_seed(0)
+    teacher = RealtimeDDAiAM(deep_channels=32, hidden=8)
+    wider = make_spec("architecture.options={deep_channels: 32, hidden: 8}")
+    folder = export_model(teacher, wider, tmp_path / "teacher")
+    options = ("training.losses.distill=0.5", f"training.distill_from={folder}")
+    seen: dict[str, float] = {}
+
+    def run(out: str, *overrides: str, resume: bool = False) -> Path:
+        return train_model(
+            make_spec(*options, *overrides),
+            data_folder,
+            tmp_path / out,
+            resume=resume,
+            tensorboard=False,
+            report=lambda p: seen.update(p.now),
+        )
+
+    whole = run("whole", "training.optim.steps=4", "training.optim.final_lr=1e-3")
+    assert seen["distill"] > 0
+    for stop, resume in (("training.optim.steps=3", False), ("training.optim.steps=4", True)):
+        parts = run("parts", stop, "training.optim.final_lr=1e-3", resume=resume)
+    assert (whole / "model.safetensors").read_bytes() == (parts / "model.safetensors").read_bytes()
+
+
+def test_what_is_refused(make_spec: MakeSpec) -> None:
+    with pytest.raises(ConfigError, match="set distill_from"):
+        make_spec("training.losses.distill=1")
+    with pytest.raises(ModelError, match="no model named 'teacher'"):
+        Chunk(Counting(0.0), make_spec(*DISTIL).training)
+    # Without weight, a teacher is not even loaded.
+    Chunk(Counting(0.0), make_spec("training.distill_from=teacher").training)
