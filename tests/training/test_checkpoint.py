@@ -1,5 +1,6 @@
 import resource
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,24 +22,25 @@ def test_round_trip(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["last.ckpt"]
 
 
-@pytest.fixture
+@contextmanager
 def small_disk() -> Iterator[None]:
-    """No file of this process grows beyond 4 KiB."""
+    """No file of this process grows beyond 16 MiB, far more than a log of the tests has."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**24, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_full_disk_leaves_the_checkpoint_before(
-    tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    save_step(tmp_path, 1, {"step": 1, "w": torch.zeros(9999)}, keep=1)
-    request.getfixturevalue("small_disk")
-    with pytest.raises(
+def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path) -> None:
+    save_step(tmp_path, 1, {"step": 1, "w": torch.zeros(9)}, keep=1)
+    large = {"step": 2, "w": torch.zeros(2**22 + 9)}
+    failure = pytest.raises(
         OutputError, match=r"step-00000002\.ckpt: cannot be written: File too large"
-    ):
-        save_step(tmp_path, 2, {"step": 2, "w": torch.zeros(9999)}, keep=1)
+    )
+    with failure, small_disk():
+        save_step(tmp_path, 2, large, keep=1)
     assert load_checkpoint(tmp_path / "last.ckpt")["step"] == 1
     assert {p.name for p in tmp_path.iterdir()} == {"last.ckpt", "step-00000001.ckpt"}
 
