@@ -17,7 +17,7 @@ def demo(
     picture: Annotated[
         Path | None, typer.Option(help="Photograph to pan over, instead of one found installed.")
     ] = None,
-    rain: Annotated[str, typer.Option(help="Preset: light, moderate, heavy, …")] = "moderate",
+    rain: Annotated[str, typer.Option(help="Preset: drizzle, moderate, heavy, …")] = "moderate",
     frames: Annotated[int, typer.Option(min=2, help="Length of the clip.")] = 60,
     model: Annotated[str, typer.Option(help="Model by name or folder.")] = "d-daiam-rt",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",

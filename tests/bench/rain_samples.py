@@ -35,7 +35,7 @@ def samples(recipe: DataRecipe, count: int) -> None:
     print(f"{size} clips a second and core: {count / seconds:.1f} ({1e3 * seconds / count:.1f} ms)")
 
 
-def steps(model: str, count: int, workers: int) -> None:
+def steps(model: str, count: int, workers: int, sizes: list[str]) -> None:
     """Share of a training step's time that goes by waiting for samples."""
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
@@ -43,6 +43,7 @@ def steps(model: str, count: int, workers: int) -> None:
         for i in range(4):
             write_image(root / "scenes" / f"{i}.png", dead_leaves(np.random.default_rng(i), 640))
         overrides = [
+            *sizes,
             "training.data.include=[scenes/*.png]",
             "training.data.validation=[scenes/0.png]",
             f"training.data.workers={workers}",
@@ -72,11 +73,17 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=300, help="clips to make")
     parser.add_argument("--steps", type=int, default=60, help="training steps to take")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--crop", type=int, default=128)
+    parser.add_argument("--batch", type=int, default=9)
+    parser.add_argument("--threads", type=int, help="of torch; its own choice by default")
     options = parser.parse_args()
-    training = read_recipe(options.model, []).training
+    sizes = [f"training.data.crop={options.crop}", f"training.data.batch={options.batch}"]
+    training = read_recipe(options.model, sizes).training
     assert training is not None
     samples(training.data, options.count)
-    steps(options.model, options.steps, options.workers)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    steps(options.model, options.steps, options.workers, sizes)
 
 
 if __name__ == "__main__":
