@@ -37,6 +37,7 @@ NOT_RUN = {
     r"--install-completion|--show-completion": "asks the login shell; tests/test_dist.py completes",
     r"rainclear serve": "waits for a browser; tests/web starts the page",
     r"calibrate .*--install\b": "writes into the installed package",
+    r"--int8|\.xml\b|--backend openvino": "needs OpenVINO; tests/export where it is installed",
     r"^git ": "needs a repository to clone",
     r"^python tests/bench": "takes minutes and tells of this machine alone",
 }

@@ -145,7 +145,7 @@ def onnx_bytes(graph: Graph, inputs: tuple[Tensor, ...], *, dynamic: bool = Fals
             axes[name] = {2: f"{prefix}height", 3: f"{prefix}width"}
     file = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad():
-        # The tracing exporter: it needs no further package, takes one second instead of thirty,
+        # The tracing exporter: it needs no package but onnx, takes one second instead of thirty,
         # and this code has no branches on values. It warns of its age and of traced sizes.
         warnings.simplefilter("ignore")
         try:

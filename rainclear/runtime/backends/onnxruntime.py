@@ -25,6 +25,7 @@ class OnnxRuntimeBackend(GraphBackend):
 
     def __init__(self, program: Program) -> None:
         require("onnxruntime", self.name)
+        require("onnx", self.name)  # the network is written with it first
         self._providers = self._find_providers(program)
         super().__init__(program)
 
