@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -13,7 +14,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from rainclear.config import DataRecipe
 from rainclear.data.deadleaves import dead_leaves
-from rainclear.data.scenes import Scene, sample_clip
+from rainclear.data.scenes import Scene, View, sample_view
 from rainclear.rain.camera import Camera
 from rainclear.rain.clip import RainClip, RainParams
 from rainclear.rain.mixture import random_camera, random_rain
@@ -21,6 +22,8 @@ from rainclear.rain.mixture import random_camera, random_rain
 __all__ = ["RainyClips", "rain_on"]
 
 _LEAVES = 96
+_LEVEL = 0.7
+"""Share of the clips whose veil has its horizon where street scenes have theirs."""
 
 
 def _tensor(pictures: list[npt.NDArray[np.float32]]) -> Tensor:
@@ -62,6 +65,12 @@ def rain_on(
     }
 
 
+def _on_the_road(params: RainParams, view: View, rng: np.random.Generator) -> RainParams:
+    """The rain with its horizon near the middle of the frame that the view is a part of."""
+    horizon = float(rng.normal(0.45, 0.06))
+    return replace(params, horizon=(horizon - view.top) / view.height, span=view.height)
+
+
 class RainyClips(IterableDataset[dict[str, Tensor]]):
     """An endless stream of rained-on clips; sample ``i`` depends on ``seed`` and ``i`` alone.
 
@@ -94,9 +103,11 @@ class RainyClips(IterableDataset[dict[str, Tensor]]):
         else:
             scene = self.scenes[int(rng.choice(len(self.scenes), p=self.weights))]
         size = recipe.crop + 2 * recipe.margin
-        clip = sample_clip(scene, rng, size=size, length=recipe.frames)
+        clip, view = sample_view(scene, rng, size=size, length=recipe.frames)
         camera = random_camera(rng, size, size)
         params = None if rng.random() < recipe.dry else random_rain(rng, camera)
+        if params is not None and rng.random() < _LEVEL:
+            params = _on_the_road(params, view, rng)
         seed = int(rng.integers(2**31))
         return rain_on(clip, params, seed=seed, margin=recipe.margin, camera=camera)
 

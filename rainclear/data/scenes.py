@@ -12,7 +12,7 @@ import numpy.typing as npt
 from rainclear.errors import InputError
 from rainclear.video import VideoReader, is_image, read_image
 
-__all__ = ["Scene", "load_scenes", "sample_clip"]
+__all__ = ["Scene", "View", "load_scenes", "sample_clip", "sample_view"]
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -28,6 +28,19 @@ class Scene:
 
     name: str
     frames: list[Pixels]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class View:
+    """Where in its frame a crop lies.
+
+    Attributes:
+        top: Upper edge of the crop, in heights of the frame.
+        height: Height of the crop, in heights of the frame.
+    """
+
+    top: float
+    height: float
 
 
 def load_scenes(root: Path, patterns: Iterable[str], *, max_frames: int) -> list[Scene]:
@@ -70,6 +83,13 @@ def sample_clip(
     A video keeps its own motion (forwards or backwards, every frame or every second one); a picture
     gets a camera that pans, zooms and shakes.
     """
+    return sample_view(scene, rng, size=size, length=length)[0]
+
+
+def sample_view(
+    scene: Scene, rng: np.random.Generator, *, size: int, length: int
+) -> tuple[list[npt.NDArray[np.float32]], View]:
+    """The clip of :func:`sample_clip`, and where in the scene's frames it lies."""
     height, width = scene.frames[0].shape[:2]
     scale = float(np.exp(rng.uniform(np.log(0.45), np.log(1.15))))
     still = len(scene.frames) < 2 * length
@@ -77,6 +97,8 @@ def sample_clip(
     side = int(min(room / scale, height, width))
     x, y = int(rng.integers(width - side + 1)), int(rng.integers(height - side + 1))
     flip = rng.random() < 0.5
+    edge = (room - size) / 2 / room * side
+    view = View(top=(y + edge) / height, height=(side - 2 * edge) / height)
 
     def cut(frame: Pixels) -> Pixels:
         window = frame[y : y + side, x : x + side]
@@ -90,7 +112,7 @@ def sample_clip(
         chosen = scene.frames[first : first + (length - 1) * step + 1 : step]
         if rng.random() < 0.3:
             chosen = chosen[::-1]
-        return _develop([cut(frame) for frame in chosen], rng)
+        return _develop([cut(frame) for frame in chosen], rng), view
 
     picture = np.ascontiguousarray(cut(scene.frames[int(rng.integers(len(scene.frames)))]))
     moving = rng.random() < 0.85
@@ -108,12 +130,12 @@ def sample_clip(
                 picture, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
             )
         )
-    return _develop(frames, rng)
+    return _develop(frames, rng), view
 
 
 def _develop(frames: list[Pixels], rng: np.random.Generator) -> list[npt.NDArray[np.float32]]:
     """Another exposure, gamma, colour balance and sensor noise, the same over the whole clip."""
-    gain = float(np.clip(rng.lognormal(-0.15, 0.35), 0.15, 1.6))
+    gain = float(np.clip(rng.lognormal(-0.1, 0.28), 0.15, 1.6))
     gamma = float(np.clip(rng.lognormal(0, 0.2), 0.6, 1.7))
     balance = rng.normal(1, 0.06, 3)
     grey = float(rng.uniform(0, 0.7)) if rng.random() < 0.4 else 0.0

@@ -31,6 +31,7 @@ class RainParams:
         streak_light: Brightness of the streaks, 0..1.
         tint: Colour of the airlight, RGB factors around 1.
         horizon: Height of the horizon from the top, in picture heights.
+        span: Height of the pictures in those of the whole frames, where they are crops.
         additive: Streaks of the layers add light instead of covering the scene.
         optics: Camera that sees it, for rainfall and drops.
     """
@@ -43,6 +44,7 @@ class RainParams:
     streak_light: float = 0.85
     tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
     horizon: float = 0.45
+    span: float = 1.0
     additive: bool = False
     optics: Optics = field(default_factory=Optics)
 
@@ -115,7 +117,9 @@ class RainClip:
         self._transmission: Float | None = None
         self._light = np.clip(np.array(params.tint) * params.streak_light, 0, 1).astype(np.float32)
         if params.veil > 0:
-            depth = road_depth(height, width, horizon=params.horizon, rng=veil_rng)
+            depth = road_depth(
+                height, width, horizon=params.horizon, span=params.span, rng=veil_rng
+            )
             self._transmission = transmission(depth, params.veil)
 
     def _sky(self, light: Float) -> np.float32:

@@ -25,6 +25,7 @@ def road_depth(
     width: int,
     *,
     horizon: float = 0.45,
+    span: float = 1.0,
     rng: np.random.Generator | None = None,
 ) -> Float:
     """Relative depth of a road scene, H×W in (0, 1], 1 at the horizon and in the sky.
@@ -36,12 +37,13 @@ def road_depth(
         height: Height in pixels.
         width: Width in pixels.
         horizon: Height of the horizon from the top, in picture heights; may lie outside 0..1.
+        span: Height of the picture in those of the whole frame, where it is a crop.
         rng: Source of randomness for the blobs.
     """
-    y = np.linspace(0.0, 1.0, height, dtype=np.float32)[:, None]
-    x = np.linspace(-1.0, 1.0, width, dtype=np.float32)[None, :]
-    road = 0.06 / np.maximum(y - horizon, 0.06)
-    sides = 1.0 - 0.6 * np.abs(x) * np.clip(1.0 - (horizon - y) * 2.0, 0.0, 1.0)
+    below = span * (np.linspace(0.0, 1.0, height, dtype=np.float32)[:, None] - horizon)
+    x = span * np.linspace(-1.0, 1.0, width, dtype=np.float32)[None, :]
+    road = 0.06 / np.maximum(below, 0.06)
+    sides = 1.0 - 0.6 * np.abs(x) * np.clip(1.0 + 2.0 * below, 0.0, 1.0)
     depth = np.minimum(road, sides)
     if rng is not None:
         blobs = rng.uniform(0.5, 1.0, (5, 7)).astype(np.float32)

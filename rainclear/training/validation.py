@@ -1,5 +1,7 @@
 """Scores a network while it trains: held-out clips under fixed rain, and the same clips dry."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -13,7 +15,8 @@ from rainclear.rain.presets import preset
 __all__ = ["Validation"]
 
 _HEIGHT, _WIDTH = 256, 384
-_KINDS = ("moderate", "storm", "windshield", "rain100h", "jrsrd")
+_KINDS = ("moderate", "heavy", "storm", "windshield", "rain100h", "jrsrd")
+_VIEWS = 2
 _SHOWN = "moderate"
 
 
@@ -23,8 +26,31 @@ def _psnr(output: Tensor, truth: Tensor) -> float:
     return float(10 * np.log10(1.0 / max(error, 1e-8)))
 
 
+def _view(scene: Scene, kind: str, length: int, rng: np.random.Generator) -> dict[str, Tensor]:
+    """A window of a random clip of the scene, under the rain of the whole frame."""
+    height, width = scene.frames[0].shape[:2]
+    y = int(rng.integers(max(1, height - _HEIGHT)))
+    x = int(rng.integers(max(1, width - _WIDTH)))
+    first = int(rng.integers(max(1, len(scene.frames) - length)))
+    clip = [
+        (f[y : y + _HEIGHT, x : x + _WIDTH] / np.float32(255)).astype(np.float32)
+        for f in scene.frames[first : first + length]
+    ]
+    clip = [f[: f.shape[0] // 8 * 8, : f.shape[1] // 8 * 8] for f in clip]
+    seed = int(rng.integers(2**31))
+    if kind == "dry":
+        return rain_on(clip, None, seed=seed)
+    rows, columns = clip[0].shape[:2]
+    params = preset(kind, height=height)
+    camera = Camera.of(params.optics, height, width).crop(x, y, columns, rows)
+    horizon, span = (params.horizon - y / height) * height / rows, rows / height
+    return rain_on(clip, replace(params, horizon=horizon, span=span), seed=seed, camera=camera)
+
+
 class Validation:
     """Mean PSNR in dB over clips of the held-out scenes, the same in every call.
+
+    Each kind of rain falls on two windows of every scene.
 
     Args:
         scenes: Held-out scenes.
@@ -37,24 +63,8 @@ class Validation:
         self.samples: list[tuple[str, dict[str, Tensor]]] = []
         for scene in scenes:
             for kind in (*_KINDS, "dry"):
-                height, width = scene.frames[0].shape[:2]
-                y = int(rng.integers(max(1, height - _HEIGHT)))
-                x = int(rng.integers(max(1, width - _WIDTH)))
-                first = int(rng.integers(max(1, len(scene.frames) - recipe.frames)))
-                frames = scene.frames[first : first + recipe.frames]
-                clip = [
-                    (f[y : y + _HEIGHT, x : x + _WIDTH] / np.float32(255)).astype(np.float32)
-                    for f in frames
-                ]
-                clip = [f[: f.shape[0] // 8 * 8, : f.shape[1] // 8 * 8] for f in clip]
-                params = None if kind == "dry" else preset(kind, height=height)
-                seed = int(rng.integers(2**31))
-                camera = None
-                if params is not None:
-                    whole = Camera.of(params.optics, height, width)
-                    camera = whole.crop(x, y, clip[0].shape[1], clip[0].shape[0])
-                sample = rain_on(clip, params, seed=seed, camera=camera)
-                self.samples.append((kind, sample))
+                for _ in range(_VIEWS):
+                    self.samples.append((kind, _view(scene, kind, recipe.frames, rng)))
 
     @property
     def example(self) -> dict[str, Tensor] | None:

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from rainclear.data.scenes import Scene, load_scenes, sample_clip
+from rainclear.data.scenes import Scene, load_scenes, sample_clip, sample_view
 from rainclear.errors import InputError
 
 
@@ -45,6 +45,22 @@ def test_the_seed_decides_the_clip() -> None:
     )
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize(("frames", "tolerance"), [(12, 1.5), (1, 12)], ids=["video", "still"])
+def test_a_view_tells_where_in_the_frame_it_lies(frames: int, tolerance: float) -> None:
+    frame = np.full((200, 240, 3), 40, np.uint8)
+    frame[100:] = 200  # an edge across the middle; a still's camera pans around its place
+    scene, seen = Scene(name="edge", frames=[frame] * frames), 0
+    for seed in range(30):
+        clip, view = sample_view(scene, np.random.default_rng(seed), size=40, length=4)
+        assert 0 <= view.top < view.top + view.height <= 1 + 1e-9
+        row = (0.5 - view.top) / view.height * 40
+        if 14 < row < 26:
+            seen += 1
+            steps = np.diff(clip[2][..., 1].mean(1))
+            assert abs(int(steps.argmax()) + 1 - row) <= tolerance
+    assert seen > 3
 
 
 def test_a_video_keeps_its_order_forwards_or_backwards() -> None:

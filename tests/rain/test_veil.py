@@ -26,6 +26,16 @@ def test_the_horizon_is_far_and_the_road_in_front_is_near() -> None:
     assert depth[60, 0] <= depth[60, 100]
 
 
+def test_a_crop_has_the_depth_of_its_part_of_the_frame() -> None:
+    whole = road_depth(201, 301, horizon=0.45)
+    # The rows 60 to 160 are half of the frame; their middle column is the frame's.
+    part = road_depth(101, 151, horizon=(0.45 - 0.3) / 0.5, span=0.5)
+    np.testing.assert_allclose(part[:, 75], whole[60:161, 150], atol=0.02)
+    # Without the span, the road would come near too fast.
+    close = road_depth(101, 151, horizon=(0.45 - 0.3) / 0.5)
+    assert close[-1, 75] < 0.7 * whole[160, 150]
+
+
 def test_less_light_arrives_from_further_away() -> None:
     depth = np.linspace(0.02, 1, 50, dtype=np.float32)[:, None]
     share = transmission(depth, 0.8)
