@@ -24,12 +24,19 @@ class RealtimeDDAiAM(RecurrentDDAiAM):
         deep_channels: Width at an eighth of the resolution.
         hidden: Channels of the state that is carried across frames.
         w: Weight of the second differential in Eq. 14.
+        veil: Undo the veil of far rain by :class:`rainclear.nn.pyramid.Unveil`.
 
     Input height and width must be multiples of 8.
     """
 
     def __init__(
-        self, *, channels: int = 32, deep_channels: int = 48, hidden: int = 16, w: float = 0.5
+        self,
+        *,
+        channels: int = 32,
+        deep_channels: int = 48,
+        hidden: int = 16,
+        w: float = 0.5,
+        veil: bool = False,
     ) -> None:
         super().__init__(block=_BLOCK, hidden=hidden, w=w)
         self.stem = RepConv2d(2 * _PICTURE, channels)
@@ -40,7 +47,7 @@ class RealtimeDDAiAM(RecurrentDDAiAM):
         self.deep = res_blocks(deep_channels, 2)
         self.up = nn.Conv2d(deep_channels, 4 * channels, 1)
         body = partial(ResBlock, channels)
-        self._add_stages(channels, typed=_BLOCK * _BLOCK, coarse=body, refine=body)
+        self._add_stages(channels, typed=_BLOCK * _BLOCK, coarse=body, refine=body, veil=veil)
 
     def _encode(self, x: Tensor, previous: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         shallow = self.shallow(self.stem(torch.cat([x - 0.5, x - previous], 1)))

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rainclear.nn.output import Branch, Derained, Differentials, Stage
-from rainclear.nn.pyramid import act
+from rainclear.nn.pyramid import Unveil, act
 from rainclear.nn.reparam import RepConv2d
 
 __all__ = ["MEMORY", "RecurrentDDAiAM"]
@@ -75,6 +75,7 @@ class RecurrentDDAiAM(nn.Module):
         typed: int,
         coarse: Callable[[], nn.Module],
         refine: Callable[[], nn.Module],
+        veil: bool = False,
     ) -> None:
         """Add what follows the encoder.
 
@@ -84,6 +85,7 @@ class RecurrentDDAiAM(nn.Module):
                 the block, so it is a multiple of the number of those.
             coarse: Makes the body of the first stage, features in and out.
             refine: Makes the body of the second stage.
+            veil: Undo the veil of far rain by an :class:`Unveil`, before both stages.
         """
         picture, pixels = 3 * self.block**2, self.block**2
         if typed % pixels:
@@ -99,6 +101,7 @@ class RecurrentDDAiAM(nn.Module):
         self.refine_in = RepConv2d(picture, channels)
         self.refine = refine()
         self.refine_image = RepConv2d(channels, picture)
+        self.unveil = Unveil(channels, block=self.block) if veil else None
         # Read in training and for details only: the pictures of D_heavy and D_light of each rain
         # type (Eq. 6, 7).
         self.branch_image = nn.ModuleList(nn.Conv2d(typed, picture, 1) for _ in range(4))
@@ -160,13 +163,19 @@ class RecurrentDDAiAM(nn.Module):
 
         features, h = self._encode(blocks, previous, h)
         attended = self._attend(features)
-        first = blocks + self.coarse_image(act(attended.merged))
+        lit = blocks if self.unveil is None else blocks + self.unveil(blocks, features)
+        first = lit + self.coarse_image(act(attended.merged))
 
         a = self.differential_input(first - blocks)
         b = self.differential_previous(first - previous)
         fused = first * a + self.w * (blocks * b)  # Eq. 14
         refined = self.refine(attended.merged + self.refine_in(fused - 0.375))
-        image = x + F.pixel_shuffle(self.refine_image(act(refined)), self.block)
+        residual = self.refine_image(act(refined))
+        image = (
+            x + F.pixel_shuffle(residual, self.block)
+            if self.unveil is None
+            else F.pixel_shuffle(lit + residual, self.block)
+        )
 
         streaks, drops = self._branches(blocks, attended)
         stages = [Stage(image, streaks, drops)]

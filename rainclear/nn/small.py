@@ -32,6 +32,7 @@ class SmallDDAiAM(RecurrentDDAiAM):
             one below it.
         hidden: Channels of the memory that is carried across frames.
         w: Weight of the second differential in Eq. 14.
+        veil: Undo the veil of far rain by :class:`rainclear.nn.pyramid.Unveil`.
 
     Input height and width must be multiples of 8.
     """
@@ -47,6 +48,7 @@ class SmallDDAiAM(RecurrentDDAiAM):
         refine: tuple[int, int] = (1, 2),
         hidden: int = 48,
         w: float = 0.5,
+        veil: bool = False,
     ) -> None:
         super().__init__(block=block, hidden=hidden, w=w)
         if block not in (2, 4):
@@ -72,6 +74,7 @@ class SmallDDAiAM(RecurrentDDAiAM):
             typed=typed,
             coarse=lambda: res_blocks(widths[0], coarse),
             refine=lambda: _floors(widths[:2], refine, gated=False),
+            veil=veil,
         )
 
     def _encode(self, x: Tensor, previous: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:

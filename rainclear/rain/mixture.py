@@ -114,7 +114,7 @@ def random_rain(rng: np.random.Generator, camera: Camera) -> RainParams:
     """
     kind = rng.choice(["joint", "streaks", "drops"], p=[0.45, 0.38, 0.17])
     source = rng.choice(["physics", "layers", "both"], p=[0.25, 0.55, 0.2])
-    veil = _log_uniform(rng, 0.06, 1.2) if kind != "drops" and rng.random() < 0.6 else 0.0
+    veil = _log_uniform(rng, 0.05, 1.0) if kind != "drops" and rng.random() < 0.45 else 0.0
     falls = kind != "drops"
     return RainParams(
         rainfall=_random_rainfall(rng) if falls and source != "layers" else None,
