@@ -192,6 +192,8 @@ class TrainingRecipe(Settings):
         keep_last: Checkpoints kept; the best by validation is kept anyway.
         log_every: Steps over which a line of the log and a point of the curves are the mean.
         start_from: Model, by name or folder, whose weights the network begins with.
+        first_from: Model, by name or folder, whose weights the first network of a cascade
+            (architecture option ``first``) has and keeps.
         distill_from: Model, by name or folder, that teaches by its pictures (``losses.distill``).
         detector: The detector of ``losses.detector``.
         dual_pixel: Makes it a training on dual-pixel halves.
@@ -208,6 +210,7 @@ class TrainingRecipe(Settings):
     keep_last: int = Field(3, ge=1)
     log_every: int = Field(10, ge=1)
     start_from: str | None = None
+    first_from: str | None = None
     distill_from: str | None = None
     detector: DetectorRecipe | None = None
     dual_pixel: DualPixelRecipe | None = None

@@ -2,7 +2,6 @@
 
 from functools import partial
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -13,7 +12,6 @@ from rainclear.nn.reparam import RepConv2d
 __all__ = ["RealtimeDDAiAM"]
 
 _BLOCK = 4
-_PICTURE = 3 * _BLOCK * _BLOCK
 
 
 class RealtimeDDAiAM(RecurrentDDAiAM):
@@ -39,7 +37,7 @@ class RealtimeDDAiAM(RecurrentDDAiAM):
         veil: bool = False,
     ) -> None:
         super().__init__(block=_BLOCK, hidden=hidden, w=w)
-        self.stem = RepConv2d(2 * _PICTURE, channels)
+        self.stem = RepConv2d(self._cues, channels)
         self.shallow = ResBlock(channels)
         self.down = RepConv2d(channels, deep_channels, stride=2)
         self.memory = GatedMemory(deep_channels, hidden)
@@ -49,8 +47,8 @@ class RealtimeDDAiAM(RecurrentDDAiAM):
         body = partial(ResBlock, channels)
         self._add_stages(channels, typed=_BLOCK * _BLOCK, coarse=body, refine=body, veil=veil)
 
-    def _encode(self, x: Tensor, previous: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        shallow = self.shallow(self.stem(torch.cat([x - 0.5, x - previous], 1)))
+    def _encode(self, cues: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        shallow = self.shallow(self.stem(cues))
         deep, h = self.memory(act(self.down(act(shallow))), h)
         deep = self.deep(self.context(deep))
         return shallow + F.pixel_shuffle(self.up(deep), 2), h

@@ -12,7 +12,7 @@ Dual intensity attention × two rain types × a differential-driven second stage
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from rainclear.nn.output import Branch, Derained, Differentials, Stage
 from rainclear.nn.pyramid import Unveil, act
-from rainclear.nn.reparam import RepConv2d
+from rainclear.nn.reparam import RepConv2d, fold_reparam
 
 __all__ = ["MEMORY", "RecurrentDDAiAM"]
 
@@ -57,16 +57,31 @@ class RecurrentDDAiAM(nn.Module):
         block: Side of the blocks of pixels that the network works on.
         hidden: Channels of the memory that is carried across frames.
         w: Weight of the second differential in Eq. 14.
+        first: A smaller network that goes before: its picture is what this one corrects, and its
+            attention maps are shown to the encoder. It is an earlier stage of the heavy-to-light
+            scheme (Sec. 3.5), and is folded.
 
     Attributes:
         details: Show all of the answer in evaluation mode too: the first stage, the branches'
             heavy and light pictures, and the maps of Eq. 14. The result stays the same.
     """
 
-    def __init__(self, *, block: int, hidden: int, w: float) -> None:
+    def __init__(
+        self, *, block: int, hidden: int, w: float, first: "RecurrentDDAiAM | None" = None
+    ) -> None:
         super().__init__()
         self.block, self.hidden, self.w = block, hidden, w
         self.details = False
+        self.first = fold_reparam(first) if first is not None else None
+        # Picture, change from the frame before; with a first network its change and both its maps.
+        self._cues = (6 if first is None else 11) * block**2
+
+    def train(self, mode: bool = True) -> Self:
+        """Training mode; the first network stays in evaluation mode, as nothing looks inside it."""
+        super().train(mode)
+        if self.first is not None:
+            self.first.eval()
+        return self
 
     def _add_stages(
         self,
@@ -114,8 +129,8 @@ class RecurrentDDAiAM(nn.Module):
             nn.init.zeros_(head.bias)
         nn.init.normal_(self.refine_image.weight, std=1e-3)
 
-    def _encode(self, x: Tensor, previous: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Features of the blocks ``x``, given those of the previous output, and the new memory."""
+    def _encode(self, cues: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Features of the blocks of what is known, and the new memory."""
         raise NotImplementedError
 
     def _attend(self, features: Tensor) -> _Features:
@@ -145,10 +160,14 @@ class RecurrentDDAiAM(nn.Module):
             Branch(attention=maps[:, 1:], heavy=images[1], light=images[3], image=None),
         )
 
-    def initial_state(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """State before the first frame ``x`` (N×3×H×W): previous output = input, memory empty."""
+    def initial_state(self, x: Tensor) -> tuple[Tensor, ...]:
+        """State before the first frame ``x`` (N×3×H×W): previous output = input, memory empty.
+
+        The state of the first network, where there is one, comes behind.
+        """
         n, _, height, width = x.shape
-        return x, x.new_zeros(n, self.hidden, height // MEMORY, width // MEMORY)
+        own = x, x.new_zeros(n, self.hidden, height // MEMORY, width // MEMORY)
+        return own if self.first is None else (*own, *self.first.initial_state(x))
 
     def forward(self, x: Tensor, state: tuple[Tensor, ...] | None = None) -> Derained:
         """Derain one frame N×3×H×W (RGB, [0, 1]) given the state of the frame before it.
@@ -157,32 +176,38 @@ class RecurrentDDAiAM(nn.Module):
         first stage and the heavy and light pictures of the branches, which nothing but the losses
         looks at, are built in training mode only, or where ``details`` is set.
         """
-        previous_image, h = self.initial_state(x) if state is None else state
+        previous_image, h, *rest = self.initial_state(x) if state is None else state
         blocks = F.pixel_unshuffle(x, self.block)
         previous = F.pixel_unshuffle(previous_image, self.block)
+        cues, begun = [blocks - 0.5, blocks - previous], blocks
+        if self.first is not None:
+            before: Derained = self.first(x, tuple(rest))
+            begun, rest = F.pixel_unshuffle(before.image, self.block), list(before.state or ())
+            maps = torch.cat([before.streaks.attention, before.drops.attention], 1)
+            cues += [blocks - begun, F.pixel_unshuffle(maps, self.block)]
 
-        features, h = self._encode(blocks, previous, h)
+        features, h = self._encode(torch.cat(cues, 1), h)
         attended = self._attend(features)
-        lit = blocks if self.unveil is None else blocks + self.unveil(blocks, features)
-        first = lit + self.coarse_image(act(attended.merged))
+        if self.unveil is not None:
+            begun = begun + self.unveil(begun, features)
+        first = begun + self.coarse_image(act(attended.merged))
 
         a = self.differential_input(first - blocks)
         b = self.differential_previous(first - previous)
         fused = first * a + self.w * (blocks * b)  # Eq. 14
         refined = self.refine(attended.merged + self.refine_in(fused - 0.375))
         residual = self.refine_image(act(refined))
-        image = (
-            x + F.pixel_shuffle(residual, self.block)
-            if self.unveil is None
-            else F.pixel_shuffle(lit + residual, self.block)
-        )
+        if begun is blocks:
+            image = x + F.pixel_shuffle(residual, self.block)
+        else:
+            image = F.pixel_shuffle(begun + residual, self.block)
 
         streaks, drops = self._branches(blocks, attended)
         stages = [Stage(image, streaks, drops)]
         if self.training or self.details:
-            maps = Differentials(F.pixel_shuffle(a, self.block), F.pixel_shuffle(b, self.block))
+            both = Differentials(F.pixel_shuffle(a, self.block), F.pixel_shuffle(b, self.block))
             stages = [
                 Stage(F.pixel_shuffle(first, self.block), streaks, drops),
-                Stage(image, streaks, drops, maps),
+                Stage(image, streaks, drops, both),
             ]
-        return Derained(image=image, state=(image, h), stages=tuple(stages))
+        return Derained(image=image, state=(image, h, *rest), stages=tuple(stages))

@@ -1,12 +1,13 @@
 """D-DAiAM for an offline CPU or a small GPU: a U from half of the resolution to a sixteenth."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rainclear.nn.pyramid import Floor, GatedMemory, act, res_blocks
+from rainclear.nn.realtime import RealtimeDDAiAM
 from rainclear.nn.recurrent import MEMORY, RecurrentDDAiAM
 from rainclear.nn.reparam import RepConv2d
 
@@ -33,6 +34,7 @@ class SmallDDAiAM(RecurrentDDAiAM):
         hidden: Channels of the memory that is carried across frames.
         w: Weight of the second differential in Eq. 14.
         veil: Undo the veil of far rain by :class:`rainclear.nn.pyramid.Unveil`.
+        first: Options of a ``d-daiam-rt`` that goes before and whose picture is corrected.
 
     Input height and width must be multiples of 8.
     """
@@ -49,8 +51,10 @@ class SmallDDAiAM(RecurrentDDAiAM):
         hidden: int = 48,
         w: float = 0.5,
         veil: bool = False,
+        first: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(block=block, hidden=hidden, w=w)
+        before = RealtimeDDAiAM(**first) if first is not None else None
+        super().__init__(block=block, hidden=hidden, w=w, first=before)
         if block not in (2, 4):
             raise ValueError(f"block is {block}; give 2 or 4")
         above = (MEMORY // block).bit_length() - 1
@@ -59,7 +63,7 @@ class SmallDDAiAM(RecurrentDDAiAM):
                 f"widths {list(widths)} and blocks {list(blocks)} must both have {above + 2} floors"
                 " or more"
             )
-        self.stem = RepConv2d(6 * block**2, widths[0])
+        self.stem = RepConv2d(self._cues, widths[0])
         self.before, self.down = nn.ModuleList(), nn.ModuleList()
         self.up, self.after = nn.ModuleList(), nn.ModuleList()
         for width, below, number in zip(widths, widths[1:], blocks[:above], strict=False):
@@ -77,8 +81,8 @@ class SmallDDAiAM(RecurrentDDAiAM):
             veil=veil,
         )
 
-    def _encode(self, x: Tensor, previous: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        y = self.stem(torch.cat([x - 0.5, x - previous], 1))
+    def _encode(self, cues: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        y = self.stem(cues)
         skips = []
         for body, down in zip(self.before, self.down, strict=True):
             y = body(y)

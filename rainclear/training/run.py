@@ -33,7 +33,7 @@ from rainclear.training.trainer import Trainer
 from rainclear.training.validation import Validation
 from rainclear.zoo import models_root
 
-__all__ = ["export_model", "read_recipe", "start_network", "train_model"]
+__all__ = ["export_model", "keep_first", "read_recipe", "start_network", "train_model"]
 
 _VALIDATION_FRAMES = 60
 
@@ -121,6 +121,8 @@ def train_model(
         initialise(network, recipe.init)
     if recipe.start_from:
         start_network(network, recipe.start_from)
+    if recipe.first_from:
+        keep_first(network, recipe.first_from)
     clips = RainyClips(scenes, recipe.data, seed=recipe.optim.seed)
     validation: Validation | None = None
     if place.rank == 0:
@@ -150,6 +152,9 @@ def train_model(
 def start_network(network: nn.Module, name: str) -> None:
     """Fill a network in training form with the folded weights of a finished model.
 
+    It may have an :class:`rainclear.nn.pyramid.Unveil` that the model has not, which then begins
+    with no effect.
+
     Args:
         network: The network, freshly built.
         name: Model by name or folder.
@@ -163,8 +168,35 @@ def start_network(network: nn.Module, name: str) -> None:
     except RuntimeError as error:
         raise ModelError(f"training.start_from: {name!r} is another network: {error}") from error
     # Folding adds the branches to the kernel; where they begin at zero, nothing is missing.
-    if unexpected or not all(key.endswith((".point", ".edge")) for key in missing):
+    absent = [key for key in missing if not key.endswith((".point", ".edge"))]
+    if unexpected or not all(key.startswith("unveil.") for key in absent):
         raise ModelError(f"training.start_from: the weights of {name!r} are of another network")
+
+
+def keep_first(network: nn.Module, name: str) -> None:
+    """Give the first network of a cascade the weights of a finished model, and keep them.
+
+    Args:
+        network: The cascade, freshly built.
+        name: Model by name or folder.
+
+    Raises:
+        ConfigError: The network has no first network.
+        ModelError: There is no such model, or it is another network.
+    """
+    first = getattr(network, "first", None)
+    if not isinstance(first, nn.Module):
+        raise ConfigError(
+            "training.first_from: the network has no first network; set architecture.options.first"
+        )
+    try:
+        first.load_state_dict(load_model(name).state_dict())
+    except RuntimeError as error:
+        raise ModelError(
+            f"training.first_from: {name!r} is not what architecture.options.first describes: "
+            f"{str(error).splitlines()[0]}"
+        ) from error
+    first.requires_grad_(False)
 
 
 def export_model(network: nn.Module, spec: ModelSpec, out: Path) -> Path:

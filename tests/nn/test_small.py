@@ -29,7 +29,7 @@ def stirred(**options: object) -> SmallDDAiAM:
     network = SmallDDAiAM(**(TINY | options))
     with torch.no_grad():
         for module in network.modules():
-            if isinstance(module, RepConv2d):
+            if isinstance(module, RepConv2d) and module.point is not None:
                 module.point.normal_(std=0.05)
                 module.edge.normal_(std=0.05)
             if isinstance(module, WindowGate):
@@ -201,3 +201,42 @@ def test_a_floor_keeps_the_size(size: tuple[int, int]) -> None:
     floor, x = Floor(4, 8, res_blocks(8, 1)), torch.rand(1, 4, *size)
     assert floor(x).shape == x.shape
     assert not torch.equal(floor(x), x)
+
+
+CASCADE = {"first": {"channels": 8, "deep_channels": 8, "hidden": 4}, "veil": True}
+
+
+def test_a_fresh_cascade_gives_the_first_network_s_picture() -> None:
+    torch.manual_seed(0)
+    network = SmallDDAiAM(**TINY, **CASCADE).eval()
+    with torch.no_grad():
+        network.first.refine_image.weight.normal_(std=0.05)
+        state = first_state = None
+        for seed in range(3):
+            x = picture(seed)
+            out, first = network(x, state), network.first(x, first_state)
+            state, first_state = out.state, first.state
+            assert (first.image - x).abs().mean() > 0.02
+            assert (out.image - first.image).abs().max() < 0.1
+            for carried, expected in zip(state[2:], first_state, strict=True):
+                assert torch.equal(carried, expected)
+
+
+@torch.no_grad()
+def test_a_cascade_begins_with_the_state_of_both() -> None:
+    network, x = stirred(**CASCADE), picture()
+    state = network.initial_state(x)
+    assert [tuple(t.shape[1:]) for t in state] == [(3, 32, 48), (4, 4, 6), (3, 32, 48), (4, 4, 6)]
+    assert torch.equal(network(x).image, network(x, state).image)
+    before = network(x).streaks.attention
+    network.first.attention.bias += 3.0  # the encoder sees what the first network found
+    assert not torch.equal(network(x).streaks.attention, before)
+
+
+@torch.no_grad()
+def test_a_cascade_folds_and_its_first_network_stays_in_evaluation_mode() -> None:
+    network, x = stirred(**CASCADE), picture()
+    before = network(x).image
+    assert not network.train().first.training
+    assert len(network(x).stages) == 2
+    torch.testing.assert_close(fold_reparam(network).eval()(x).image, before, atol=1e-5, rtol=0)

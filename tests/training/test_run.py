@@ -14,7 +14,13 @@ from rainclear.nn.realtime import RealtimeDDAiAM
 from rainclear.nn.reparam import RepConv2d
 from rainclear.runtime.load import build_network, load_model
 from rainclear.training.checkpoint import load_checkpoint
-from rainclear.training.run import export_model, read_recipe, start_network, train_model
+from rainclear.training.run import (
+    export_model,
+    keep_first,
+    read_recipe,
+    start_network,
+    train_model,
+)
 
 MakeSpec = Callable[..., ModelSpec]
 
@@ -102,6 +108,39 @@ def test_training_does_not_start_from_another_network(tmp_path: Path, make_spec:
         start_network(RealtimeDDAiAM(deep_channels=32), str(out))
     with pytest.raises(ModelError, match="another network"):
         start_network(torch.nn.Conv2d(3, 3, 3), str(out))
+
+
+def test_a_cascade_keeps_the_first_network_s_weights(
+    data_folder: Path, tmp_path: Path, make_spec: MakeSpec
+) -> None:
+    spec = make_spec()
+    first = export_model(stirred(spec), spec, tmp_path / "first")
+    cascade = make_spec("architecture.network=d-daiam-s", f"training.first_from={first}")
+    options = {"widths": [8, 8, 8, 8], "blocks": [1, 1, 1, 1], "refine": [1, 1], "hidden": 4}
+    options["first"] = spec.architecture.options
+    architecture = cascade.architecture.model_copy(update={"options": options})
+    cascade = cascade.model_copy(update={"architecture": architecture})
+    out = train_model(cascade, data_folder, tmp_path / "out", tensorboard=False)
+    found, kept = load_model(str(out)).first.state_dict(), load_model(str(first)).state_dict()
+    assert all(torch.equal(found[name], kept[name]) for name in kept)
+
+    alone = make_spec(f"training.first_from={first}")
+    with pytest.raises(ConfigError, match=r"architecture\.options\.first"):
+        train_model(alone, data_folder, tmp_path / "alone")
+    network = build_network(cascade.architecture)
+    with pytest.raises(ModelError, match="is not what"):
+        keep_first(network, str(out))
+
+
+def test_training_starts_without_a_veil(tmp_path: Path, make_spec: MakeSpec) -> None:
+    spec = make_spec()
+    trained = stirred(spec)
+    out = export_model(trained, spec, tmp_path / "tiny")
+    network = build_network(make_spec("architecture.options.veil=true").architecture)
+    start_network(network, str(out))
+    x = torch.rand(1, 3, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(network(x).image, trained(x).image, atol=1e-5, rtol=0)
 
 
 def test_a_run_leaves_a_model(data_folder: Path, tmp_path: Path, make_spec: MakeSpec) -> None:
