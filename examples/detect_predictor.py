@@ -13,7 +13,8 @@ def main(source: str, weights: str) -> int:
     model = load_yolo(weights)  # an ultralytics.YOLO, loaded without telemetry or downloads
     frames = 0
     for result in model.predict(source, stream=True, predictor=DerainPredictor, verbose=False):
-        print(f"rain score {result.rain_score:.2f}, {len(result.boxes)} objects")
+        what = "derained" if result.reading.open else "dry, untouched"  # the rain gate's decision
+        print(f"rain score {result.rain_score:.2f} ({what}), {len(result.boxes)} objects")
         assert result.derained.shape == result.rainy.shape  # both pictures, BGR
         frames += 1
     return frames

@@ -8,8 +8,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from rainclear.detection import COCO_NAMES
 from rainclear.frame import Frame
-from rainclear.video import VideoInfo, VideoWriter, probe
+from rainclear.video import VideoInfo, VideoWriter, probe, write_image
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 FRAMES = 3
@@ -36,8 +37,8 @@ def clip(tmp_path: Path) -> Path:
 
 def test_every_example_has_a_test():
     tested = {
-        *("add_rain", "detect_predictor", "detect_stream", "opencv_loop", "stream_frames"),
-        "video_capture",
+        *("add_rain", "detect_predictor", "detect_stream", "detect_val", "opencv_loop"),
+        *("stream_frames", "video_capture"),
     }
     assert {path.stem for path in EXAMPLES.glob("*.py")} == tested
 
@@ -80,3 +81,19 @@ def test_detect_stream(clip: Path, yolo: str, capsys: pytest.CaptureFixture[str]
 def test_detect_predictor(clip: Path, yolo: str, capsys: pytest.CaptureFixture[str]):
     assert load("detect_predictor").main(str(clip), yolo) == FRAMES
     assert capsys.readouterr().out.count("rain score") == FRAMES
+
+
+def test_detect_val(
+    tmp_path: Path, yolo: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    for kind in ("images", "labels"):
+        (tmp_path / kind).mkdir()
+    for i in range(3):
+        write_image(tmp_path / "images" / f"{i}.png", np.full((48, 64, 3), 60 * i, np.uint8))
+        (tmp_path / "labels" / f"{i}.txt").write_text("2 0.5 0.5 0.4 0.4\n")
+    names = [f"  {number}: {name}" for number, name in enumerate(COCO_NAMES)]
+    about = [f"path: {tmp_path}", "train: images", "val: images", "names:", *names]
+    (tmp_path / "data.yaml").write_text("\n".join(about))
+    monkeypatch.chdir(tmp_path)  # the example writes into a folder "val"
+    assert abs(load("detect_val").main(str(tmp_path / "data.yaml"), yolo)) <= 1
+    assert "of 3 pictures passed" in capsys.readouterr().out

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 __all__ = [
     "COCO_NAMES",
     "DerainPredictor",
+    "DerainValidator",
     "Detections",
     "Detector",
     "load_detector",
@@ -23,6 +24,7 @@ __all__ = [
 _HOMES = {
     "COCO_NAMES": "rainclear.detection.coco",
     "DerainPredictor": "rainclear.detection.predictor",
+    "DerainValidator": "rainclear.detection.validator",
     "Detections": "rainclear.detection.detections",
     "Detector": "rainclear.detection.detections",
     "load_detector": "rainclear.detection.load",
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from rainclear.detection.detections import Detections, Detector
     from rainclear.detection.load import load_detector
     from rainclear.detection.predictor import DerainPredictor
+    from rainclear.detection.validator import DerainValidator
     from rainclear.detection.yolo import load_yolo
 
 

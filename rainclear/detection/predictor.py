@@ -1,4 +1,7 @@
-"""Deraining inside ``ultralytics.YOLO.predict``: at native size, before the letterbox."""
+"""Deraining inside ``ultralytics.YOLO.predict``: at native size, before the letterbox.
+
+Dry pictures pass the rain gate to the detector bit for bit; see :mod:`rainclear.runtime.gate`.
+"""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
@@ -10,6 +13,7 @@ from torch import Tensor
 
 from rainclear.detection.quiet import import_ultralytics
 from rainclear.detection.streams import DerainedPicture, StreamDerainer
+from rainclear.runtime.gate import GateChoice, RainReading
 
 import_ultralytics()
 
@@ -29,13 +33,20 @@ class DerainedResults(Results):
 
     Attributes:
         rainy: The picture as it came, H×W×3 uint8 BGR.
-        derained: The picture that the detector saw, before the letterbox, of the same shape.
-        rain_score: How rainy it was, 0..1.
+        derained: The picture that the detector saw, before the letterbox, of the same shape; equal
+            to ``rainy`` where the rain gate is closed.
+        reading: The rain in it: ``score``, ``open`` (whether the gate let the derained picture go
+            on) and shares of the picture.
     """
 
     rainy: BGR
     derained: BGR
-    rain_score: float
+    reading: RainReading
+
+    @property
+    def rain_score(self) -> float:
+        """How rainy the picture was, 0..1."""
+        return self.reading.score
 
     @classmethod
     def of(cls, result: Any, picture: DerainedPicture) -> "DerainedResults":
@@ -43,12 +54,12 @@ class DerainedResults(Results):
         self = cls(orig_img=result.orig_img, path=result.path, names=result.names)
         self.boxes, self.speed, self.save_dir = result.boxes, result.speed, result.save_dir
         self.rainy, self.derained = result.orig_img, picture.pixels
-        self.rain_score = picture.rain_score
+        self.reading = picture.reading
         return self
 
     def new(self) -> "DerainedResults":
         """An empty result of the same picture; slicing and tracking go through it."""
-        picture = DerainedPicture(pixels=self.derained, rain_score=self.rain_score)
+        picture = DerainedPicture(pixels=self.derained, reading=self.reading)
         fresh = DerainedResults.of(super().new(), picture)
         fresh.rainy = self.rainy
         return fresh
@@ -57,9 +68,13 @@ class DerainedResults(Results):
 class DerainPredictor(DetectionPredictor):
     """Derains every picture before the detector sees it.
 
-    Frames of a video and of each batched stream carry the network's state, in their order; it is
-    dropped when a call begins, at the next file and at a cut. Pictures, arrays and tensors are
-    stills: each stands for itself, unless :meth:`configured` says that arrays are a clip.
+    Frames of a video and of each batched stream carry the network's state and the rain gate's, in
+    their order; both are dropped when a call begins and at the next file, the network's at a cut
+    too. Pictures, arrays and tensors are stills: each stands for itself, unless :meth:`configured`
+    says that arrays are a clip.
+
+    A dry picture passes to the detector bit for bit if the model has a rain gate; the network still
+    looks at it.
 
     The weights of the derainer are loaded once for each call of ``predict`` that makes a new
     predictor, and shared by all streams.
@@ -67,12 +82,13 @@ class DerainPredictor(DetectionPredictor):
     Example:
         >>> model = ultralytics.YOLO("yolo11n.pt")
         >>> for result in model.predict("in.mp4", stream=True, predictor=DerainPredictor):
-        ...     print(result.rain_score, result.boxes.xyxy)
+        ...     print(result.reading.open, result.rain_score, result.boxes.xyxy)
     """
 
     derain_model: ClassVar[str] = "d-daiam-rt"
     precision: ClassVar[str] = "auto"
     arrays: ClassVar[Literal["stills", "clip"]] = "stills"
+    gate: ClassVar[GateChoice] = None
 
     @classmethod
     def configured(
@@ -81,6 +97,7 @@ class DerainPredictor(DetectionPredictor):
         *,
         precision: str = "auto",
         arrays: Literal["stills", "clip"] = "stills",
+        gate: GateChoice = None,
     ) -> type["DerainPredictor"]:
         """This predictor with another model or other settings; keep it and give it to each call.
 
@@ -89,15 +106,17 @@ class DerainPredictor(DetectionPredictor):
             precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
             arrays: ``clip``: arrays and tensors, within a call and from call to call, are
                 successive frames of one camera, as in a loop over ``camera.read()``.
+            gate: Rain gate; by default the model's own, if it has one. ``False``: every picture is
+                derained. A gate of :func:`rainclear.runtime.gate.read_gate` is one for your camera.
         """
-        settings = {"derain_model": model, "precision": precision, "arrays": arrays}
+        settings = {"derain_model": model, "precision": precision, "arrays": arrays, "gate": gate}
         return type("DerainPredictor", (cls,), settings)
 
     def setup_model(self, model: Any, verbose: bool = True) -> None:
         """Load the detector, then the derainer onto the same device."""
         super().setup_model(model, verbose=verbose)
         self._derainer = StreamDerainer(
-            self.derain_model, device=str(self.device), precision=self.precision
+            self.derain_model, device=str(self.device), precision=self.precision, gate=self.gate
         )
         self._pictures: list[DerainedPicture] = []
 
@@ -111,16 +130,24 @@ class DerainPredictor(DetectionPredictor):
         """Derain at native size, then letterbox as ultralytics does."""
         keys = self._streams(len(im))
         self._derainer.keep(keys)
-        if not isinstance(im, Tensor):
-            self._pictures = [self._derain(p, k) for p, k in zip(im, keys, strict=True)]
-            return super().preprocess([picture.pixels for picture in self._pictures])
+        if isinstance(im, Tensor):
+            return super().preprocess(self._derain_tensor(im, keys))
+        self._pictures = [self._derain(p, k) for p, k in zip(im, keys, strict=True)]
+        return super().preprocess([picture.pixels for picture in self._pictures])
+
+    def _derain_tensor(self, im: Tensor, keys: Sequence[str | None]) -> Tensor:
+        """N×3×H×W in [0, 1], where pictures that the gate passes keep every bit."""
         levels = im.float().mul(255).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
         self._pictures = [
             self._derain(np.ascontiguousarray(rgb[..., ::-1]), key)
             for rgb, key in zip(levels, keys, strict=True)
         ]
-        derained = np.stack([picture.pixels[..., ::-1] for picture in self._pictures])
-        return super().preprocess(torch.from_numpy(derained).permute(0, 3, 1, 2).float().div(255))
+        out = im.clone()
+        for place, picture in zip(out, self._pictures, strict=True):
+            if picture.reading.open:
+                rgb = torch.from_numpy(np.ascontiguousarray(picture.pixels[..., ::-1]))
+                place.copy_(rgb.permute(2, 0, 1).float().div(255))
+        return out
 
     def construct_results(self, preds: Any, img: Tensor, orig_imgs: Any) -> list[DerainedResults]:
         """The detector's results with both pictures."""

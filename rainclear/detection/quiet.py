@@ -3,15 +3,17 @@
 On import, ultralytics asks DNS servers whether the machine is online, turns on usage events and
 crash reports (its setting ``sync``), sets ``OMP_NUM_THREADS=1`` and other variables for the whole
 process, stops OpenCV's threads, changes how numpy prints and replaces ``torch.save``. It later
-installs missing packages with pip and downloads missing weights. None of that is wanted here.
+installs missing packages with pip, downloads missing weights, data sets and a font, and runs the
+download script that the YAML file of a data set may hold. None of that is wanted here.
 """
 
 import contextlib
+import functools
 import importlib
 import os
 import sys
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
 
 import cv2
 import numpy as np
@@ -19,7 +21,7 @@ import torch
 
 from rainclear.errors import ModelError
 
-__all__ = ["import_ultralytics", "safe_loading"]
+__all__ = ["import_ultralytics", "safe_loading", "without_downloads"]
 
 _AT_IMPORT = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false"}
 
@@ -76,6 +78,19 @@ def _silence(package: Any) -> None:
     events = sys.modules.get(f"{package.__name__}.utils.events")
     if events is not None and hasattr(events, "events"):
         events.events.enabled = False
+    downloads: Any = sys.modules.get(f"{package.__name__}.utils.downloads")
+    if downloads is not None and not hasattr(downloads.is_url, "__wrapped__"):
+        downloads.is_url = _unreachable(downloads.is_url)
+
+
+def _unreachable(is_url: Callable[[Any], bool]) -> Callable[..., bool]:
+    """``is_url`` to which no address answers: a plot then does without the font it would fetch."""
+
+    @functools.wraps(is_url)
+    def answer(url: Any, check: bool = False) -> bool:
+        return not check and is_url(url)
+
+    return answer
 
 
 @contextlib.contextmanager
@@ -94,3 +109,36 @@ def safe_loading(*, enabled: bool = True) -> Iterator[None]:
         yield
     finally:
         tasks.SAFE_LOAD = before  # type: ignore[attr-defined]
+
+
+@contextlib.contextmanager
+def without_downloads() -> Iterator[None]:
+    """Let ultralytics fetch no data set, and run no download script of one.
+
+    A data set whose pictures are missing is a ``FileNotFoundError`` then, as ultralytics raises it.
+
+    Raises:
+        ModelError: Something was about to be downloaded; the message names it.
+    """
+    utils: Any = importlib.import_module("ultralytics.data.utils")
+    instead = {
+        "check_det_dataset": functools.partial(utils.check_det_dataset, autodownload=False),
+        "safe_download": _refuse,
+    }
+    before = [
+        (module, key, vars(module)[key])
+        for name, module in list(sys.modules.items())
+        if name.split(".")[0] == "ultralytics" and module is not None
+        for key in instead.keys() & vars(module).keys()
+    ]
+    for module, key, _ in before:
+        setattr(module, key, instead[key])
+    try:
+        yield
+    finally:
+        for module, key, value in before:
+            setattr(module, key, value)
+
+
+def _refuse(url: Any, *_: Any, **__: Any) -> NoReturn:
+    raise ModelError(f"{url} would have to be downloaded, and rainclear downloads nothing")

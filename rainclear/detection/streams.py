@@ -1,4 +1,4 @@
-"""One network for several streams: the state of each apart, the weights shared."""
+"""One network for several streams: state and rain gate of each apart, the weights shared."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rainclear.runtime.derainer import Derainer
+from rainclear.runtime.gate import GateChoice, RainGate, RainReading, find_gate
 from rainclear.runtime.load import load_model, network_of
 from rainclear.zoo import find_model
 
@@ -15,15 +16,21 @@ __all__ = ["DerainedPicture", "StreamDerainer"]
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class DerainedPicture:
-    """A derained frame.
+    """What goes on to the detector, and why.
 
     Attributes:
-        pixels: H×W×3 uint8 BGR.
-        rain_score: How rainy the frame was, 0..1.
+        pixels: H×W×3 uint8 BGR: the derained frame, or the frame as it came, bit for bit, where the
+            rain gate is closed.
+        reading: The rain in the frame: score, decision of the gate, and shares of the picture.
     """
 
     pixels: npt.NDArray[np.uint8]
-    rain_score: float
+    reading: RainReading
+
+    @property
+    def rain_score(self) -> float:
+        """How rainy the frame was, 0..1."""
+        return self.reading.score
 
 
 class StreamDerainer:
@@ -33,15 +40,27 @@ class StreamDerainer:
         model: Name of a model or path of its folder.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
+        gate: Rain gate, whose hysteresis runs over the frames of each stream; by default the
+            model's own, if it has one. ``False``: every frame is derained.
 
     Raises:
-        ModelError: The model is unknown, has no weights, or they were altered.
+        ModelError: The model is unknown, has no weights, or they were altered; it has no gate of
+            its own, or the gate is for other weights.
         DeviceError: This machine has no such device or the network no such precision.
     """
 
-    def __init__(self, model: str, *, device: str = "auto", precision: str = "auto") -> None:
+    def __init__(
+        self,
+        model: str,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        gate: GateChoice = None,
+    ) -> None:
+        folder = find_model(model)
+        self._gate = find_gate(folder, gate)
         self._network = load_model(model)
-        self._descriptor = network_of(find_model(model).spec.architecture)
+        self._descriptor = network_of(folder.spec.architecture)
         self._device, self._precision = device, precision
         self._stills = self._derainer()
         self._streams: dict[str, Derainer] = {}
@@ -72,9 +91,13 @@ class StreamDerainer:
             if stream not in self._streams:
                 self._streams[stream] = self._derainer()
             derainer = self._streams[stream]
-        return DerainedPicture(pixels=derainer(bgr), rain_score=derainer.rain_score)
+        return DerainedPicture(pixels=derainer(bgr), reading=derainer.reading)
 
     def _derainer(self) -> Derainer:
         return Derainer.from_network(
-            self._network, self._descriptor, device=self._device, precision=self._precision
+            self._network,
+            self._descriptor,
+            device=self._device,
+            precision=self._precision,
+            gate=RainGate(self._gate),
         )

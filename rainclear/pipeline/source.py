@@ -1,25 +1,21 @@
 """Opens whatever a pipeline reads from, and turns its frames upright."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from fractions import Fraction
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 
-from rainclear.errors import InputError
-from rainclear.frame import ColorDescription, Frame
+from rainclear.errors import InputError, StageError
+from rainclear.frame import Frame
 from rainclear.pipeline.spec import SourceSpec
+from rainclear.runtime.feed import LiveFeed
 from rainclear.video import ReadReport, VideoInfo, VideoReader, is_image, read_image
+from rainclear.video.live import CameraCapture, Capture, is_live, open_capture
 
 __all__ = ["OpenSource", "open_source", "source_name"]
-
-_LIVE_TIME_BASE = Fraction(1, 1000)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,15 +48,14 @@ def open_source(spec: SourceSpec) -> Iterator[OpenSource]:
 
     Raises:
         InputError: There is none, or it cannot be opened.
+        StageError: A camera or network stream does not answer.
     """
     path = spec.path
     if path is None:
         raise InputError("the pipeline has no source: give a video, a picture or a camera's number")
-    if isinstance(path, str) and path.isdigit() and not Path(path).exists():
-        path = int(path)
-    if isinstance(path, int) or "://" in path:
-        with _live(path) as (frames, info):
-            yield _opened(frames, info, spec, live=True)
+    if isinstance(path, int) or is_live(path):
+        with _live(path, spec) as source:
+            yield source
     elif is_image(path):
         frame = read_image(path)
         height, width = frame.pixels.shape[:2]
@@ -107,39 +102,47 @@ def _upright(frame: Frame) -> Frame:
 
 
 @contextmanager
-def _live(path: int | str) -> Iterator[tuple[Iterator[Frame], VideoInfo]]:
-    capture: Any = cv2.VideoCapture(path)
-    try:
-        if not capture.isOpened():
-            what = f"camera {path}" if isinstance(path, int) else path
-            raise InputError(f"{what}: cannot be opened; is it there, and free?")
-        rate = capture.get(cv2.CAP_PROP_FPS)
-        yield (
-            _camera_frames(capture),
-            VideoInfo(
-                path=Path(source_name(path)),
-                width=int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)),
-                height=int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)),
-                time_base=_LIVE_TIME_BASE,
-                rate=Fraction(rate).limit_denominator(1001) if 0 < rate < 1000 else None,
-            ),
+def _live(path: int | str, spec: SourceSpec) -> Iterator[OpenSource]:
+    """A camera or network stream, read in a thread of its own; its loss is its end.
+
+    Frames wait for the pipeline, since an address may be that of a file, none of whose frames is to
+    be dropped.
+    """
+
+    def connect() -> Capture:
+        return CameraCapture(path) if isinstance(path, int) else open_capture(path)
+
+    lost: list[str] = []
+
+    def until_lost(frames: Iterator[Frame]) -> Iterator[Frame]:
+        try:
+            yield from frames
+        except (InputError, StageError) as error:
+            lost.append(str(error))
+
+    with LiveFeed(connect, policy="block", depth=1, reconnect=False, give_up=None) as feed:
+        frames = iter(feed)
+        first = next(frames, None)
+        if first is None:
+            raise InputError(f"{path}: ended before its first frame")
+        yield _opened(
+            chain([first], until_lost(frames)),
+            _live_info(source_name(path), first),
+            spec,
+            live=True,
+            report=lambda: ReadReport(message=lost[0] if lost else None),
         )
-    finally:
-        capture.release()
 
 
-def _camera_frames(capture: Any) -> Iterator[Frame]:
-    started, last, index = time.monotonic(), -1, 0
-    while True:
-        done, bgr = capture.read()
-        if not done:
-            return
-        last = max(last + 1, round((time.monotonic() - started) / _LIVE_TIME_BASE))
-        yield Frame(
-            pixels=cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB),
-            pts=last,
-            time_base=_LIVE_TIME_BASE,
-            index=index,
-            color=ColorDescription(),
-        )
-        index += 1
+def _live_info(name: str, frame: Frame) -> VideoInfo:
+    """What the first frame of a live source says of all."""
+    height, width = frame.pixels.shape[:2]
+    return VideoInfo(
+        path=Path(name),
+        width=width,
+        height=height,
+        time_base=frame.time_base,
+        rate=1 / (frame.duration * frame.time_base) if frame.duration > 0 else None,
+        rotation=frame.rotation,
+        color=frame.color,
+    )

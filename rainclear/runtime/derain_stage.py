@@ -10,16 +10,15 @@ from torch.nn import functional as F
 from rainclear.errors import ModelError
 from rainclear.nn.output import Derained
 from rainclear.nn.registry import Network
+from rainclear.runtime.cuts import blank_thumbnail, same_scene, thumbnail
 from rainclear.runtime.device import resolve_device, resolve_precision
+from rainclear.runtime.gate import mean_attention
 from rainclear.runtime.load import load_model, network_of
 from rainclear.runtime.stream_backends import backend_for
 from rainclear.runtime.streams import DevicePipeline
 from rainclear.zoo import find_model
 
 __all__ = ["DerainStage", "device_pipeline"]
-
-_THUMBNAIL = (18, 32)
-_CUT = 0.2
 
 
 class DerainStage:
@@ -59,7 +58,7 @@ class DerainStage:
             ).eval(),
         )
         self._descriptor = descriptor
-        self._thumbnail = torch.zeros((1, *_THUMBNAIL), device=self._device)
+        self._thumbnail = blank_thumbnail(self._device)
         self.reset()
 
     @property
@@ -85,7 +84,7 @@ class DerainStage:
         with torch.autocast(self._device.type, self._dtype, enabled=self._dtype != torch.float32):
             out: Derained = self._network(x, state)
         self._state = out.state
-        _rain_score(out, height, width, score)
+        score.copy_(mean_attention(out, height, width))
         _quantise(out.image[..., :height, :width], result)
 
     def _normalise(self, source: Tensor) -> Tensor:
@@ -105,29 +104,16 @@ class DerainStage:
         """The state of the frame before, or a fresh one where the scene was cut."""
         if not self._descriptor.stateful:
             return None
-        thumbnail = F.adaptive_avg_pool2d(x[..., ::8, ::8], _THUMBNAIL).mean(1)
-        state = self._state
+        coarse, state = thumbnail(x), self._state
         if state is not None:
-            same = (thumbnail - self._thumbnail).abs().mean() <= _CUT
+            same = same_scene(self._thumbnail, coarse)
             fresh = self._network.initial_state(x)
             state = tuple(
                 torch.where(same, old, new.to(old.dtype))
                 for old, new in zip(state, fresh, strict=True)
             )
-        self._thumbnail.copy_(thumbnail)
+        self._thumbnail.copy_(coarse)
         return state
-
-
-def _rain_score(out: Derained, height: int, width: int, score: Tensor) -> None:
-    dry: Tensor | None = None
-    for branch in (out.streaks, out.drops):
-        if branch is not None:
-            light = 1.0 - branch.attention[..., :height:4, :width:4].float()
-            dry = light if dry is None else dry * light
-    if dry is None:
-        score.zero_()
-    else:
-        score.copy_(1.0 - dry.mean())
 
 
 def _quantise(image: Tensor, result: Tensor) -> None:

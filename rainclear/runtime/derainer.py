@@ -18,6 +18,7 @@ from rainclear.nn.registry import Network
 from rainclear.runtime.backends.auto import AutoBackend
 from rainclear.runtime.backends.base import Backend
 from rainclear.runtime.backends.open import open_backend
+from rainclear.runtime.cuts import same_scene, thumbnail
 from rainclear.runtime.device import resolve_device
 from rainclear.runtime.gate import GateChoice, RainGate, RainReading, find_gate
 from rainclear.runtime.load import load_model, network_of
@@ -27,9 +28,6 @@ __all__ = ["Derainer"]
 
 Picture = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 F_or_array = TypeVar("F_or_array", Frame, npt.NDArray[Any])
-
-_THUMBNAIL = (18, 32)
-_CUT = 0.2
 
 
 class Derainer:
@@ -224,14 +222,10 @@ class Derainer:
     def _reset_at_cut(self, x: Tensor, size: tuple[int, int]) -> None:
         if not self._descriptor.stateful:
             return
-        # Every 8th pixel is enough to tell another scene, and costs next to nothing.
-        thumbnail = F.adaptive_avg_pool2d(x[..., ::8, ::8], _THUMBNAIL).mean(1)
-        before = self._thumbnail
-        if self._size != size or (
-            before is not None and float((thumbnail - before).abs().mean()) > _CUT
-        ):
+        coarse, before = thumbnail(x), self._thumbnail
+        if self._size != size or (before is not None and not same_scene(before, coarse)):
             self._state = None
-        self._thumbnail, self._size = thumbnail, size
+        self._thumbnail, self._size = coarse, size
 
 
 def _to_picture(image: Tensor, dtype: npt.DTypeLike) -> Picture:

@@ -27,6 +27,7 @@ __all__ = [
     "RainReading",
     "Statistics",
     "find_gate",
+    "mean_attention",
     "read_gate",
     "score_of",
     "statistics_of",
@@ -139,6 +140,21 @@ class RainGate:
         return replace(reading, score=score, open=self._latch(score))
 
 
+def mean_attention(out: Derained, height: int, width: int) -> Tensor:
+    """The mean joint S⁺ as a float scalar on the device: the score where there is no gate.
+
+    Args:
+        out: The network's answer, which may be padded beyond ``height`` and ``width``.
+        height: Height of the frame.
+        width: Its width.
+
+    Returns:
+        0..1; 0 for a network without attention.
+    """
+    dry = _dryness(_maps(out, height, width))
+    return torch.zeros((), device=out.image.device) if dry is None else 1.0 - dry.mean()
+
+
 def statistics_of(out: Derained, height: int, width: int) -> Statistics:
     """The statistics of the last stage's S⁺ that the score is made of; -3.52 for a missing type."""
     return _statistics(_maps(out, height, width))
@@ -163,14 +179,20 @@ def _maps(out: Derained, height: int, width: int) -> tuple[Tensor | None, Tensor
     return sampled(out.streaks), sampled(out.drops)
 
 
+def _dryness(maps: tuple[Tensor | None, Tensor | None]) -> Tensor | None:
+    """(1 − S⁺_streaks)(1 − S⁺_drops), 1 less the joint S⁺; ``None`` without any map."""
+    dry: Tensor | None = None
+    for m in maps:
+        if m is not None:
+            dry = 1.0 - m if dry is None else dry * (1.0 - m)
+    return dry
+
+
 def _reading(maps: tuple[Tensor | None, Tensor | None]) -> RainReading:
     """The mean of the joint S⁺ as score, and the shares, in one transfer from the device."""
-    known = [m for m in maps if m is not None]
-    if not known:
+    dry = _dryness(maps)
+    if dry is None:
         return RainReading(score=0.0)
-    dry = 1.0 - known[0]
-    for other in known[1:]:
-        dry = dry * (1.0 - other)
     zero = dry.new_zeros(())
     streaks, drops = (zero if m is None else (m >= HEAVY).float().mean() for m in maps)
     heavy = (dry <= 1.0 - HEAVY).float().mean()

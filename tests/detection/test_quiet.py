@@ -73,3 +73,19 @@ def test_an_earlier_import_is_silenced_too(monkeypatch: pytest.MonkeyPatch):
     import_ultralytics()
     assert (package.settings["sync"], events.events.enabled) == (False, False)
     assert (checks.AUTOINSTALL, checks.ONLINE) == (False, False)
+
+
+def test_no_font_is_looked_for_on_the_network(monkeypatch: pytest.MonkeyPatch):
+    import socket
+
+    for _ in range(2):  # silencing twice must not wrap twice
+        import_ultralytics()
+    from ultralytics.utils import checks, downloads
+
+    asked: list[object] = []
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **_: asked.append(args))
+    assert checks.check_font("no-such-font.ttf") is None
+    assert downloads.is_url("https://example.org/a.ttf")
+    assert not downloads.is_url("https://example.org/a.ttf", check=True)
+    assert not hasattr(downloads.is_url.__wrapped__, "__wrapped__")
+    assert asked == []

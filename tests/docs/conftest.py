@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from rainclear.detection import COCO_NAMES
 from rainclear.frame import Frame
 from rainclear.video import VideoInfo, VideoWriter
 
@@ -50,6 +51,9 @@ def _fill(root: Path) -> None:
         labels = root / folder / "labels" / "0.txt"
         labels.parent.mkdir()
         labels.write_text("2 0.5 0.5 0.4 0.4\n")
+    names = "".join(f"  {number}: {name}\n" for number, name in enumerate(COCO_NAMES))
+    about = "path: kitti\ntrain: images\nval: images\nnames:\n"
+    (root / "kitti.yaml").write_text(about + names)
     _video(root / "home/clean/one.mp4")
     shutil.copytree(root / "data", root / "home/data")
     shutil.copyfile(ROOT / "models/d-daiam-rt/model.yaml", root / "my-recipe.yaml")
