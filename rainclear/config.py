@@ -95,6 +95,8 @@ class LossRecipe(Settings):
         keep: Weight of the absolute error where there is no rain, 0 in the paper. The squared error
             alone takes small changes of dry pixels for nothing; an absolute error everywhere, on
             the other hand, trains towards "change nothing", the median of sparse rain.
+        temporal: Weight of the temporal error, mean |Δoutput − Δclean| from each frame of a chunk
+            to the next, 0 in the paper: flicker.
         distill: Weight of the distance to the picture of the teacher, ``training.distill_from``;
             the kind of distance is ``image``.
         detector: Weight of the distance to the clean picture's features in the detector,
@@ -109,6 +111,7 @@ class LossRecipe(Settings):
     heavy: float = 1.0
     light: float = 0.3
     keep: float = Field(0.0, ge=0)
+    temporal: float = Field(0.0, ge=0)
     distill: float = Field(0.0, ge=0)
     detector: float = Field(0.0, ge=0)
 

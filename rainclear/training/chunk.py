@@ -7,7 +7,7 @@ from rainclear.config import TrainingRecipe
 from rainclear.nn.output import Derained
 from rainclear.training.detector_loss import DetectorLoss, load_detector_loss
 from rainclear.training.distill import Teacher, state_length
-from rainclear.training.losses import derained_losses, image_loss, total
+from rainclear.training.losses import derained_losses, image_loss, temporal_loss, total
 
 __all__ = ["Chunk", "State"]
 
@@ -69,6 +69,7 @@ class Chunk(nn.Module):
         loss = batch["rainy"].new_zeros((), dtype=torch.float32)
         terms: dict[str, Tensor] = {}
         own, taught = self._split(state)
+        before: tuple[Tensor, Tensor] | None = None  # the frame before, derained and clean
         for t in range(length):
             rainy, clean, streaks, drops = (
                 pictures[k][:, t].contiguous(memory_format=layout) for k in _PICTURES
@@ -83,6 +84,11 @@ class Chunk(nn.Module):
                     distance = self.detector(out.image, clean)
             own = out.state
             losses = derained_losses(out, clean, streaks, drops, recipe.losses, rainy=rainy)
+            if recipe.losses.temporal and before is not None:
+                losses["temporal"] = recipe.losses.temporal * temporal_loss(
+                    (before[0], out.image), (before[1], clean)
+                )
+            before = out.image, clean
             if self.teacher is not None:
                 distill = image_loss(recipe.losses.image, out.image, picture)
                 losses["distill"] = recipe.losses.distill * distill

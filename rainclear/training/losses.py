@@ -6,7 +6,7 @@ from torch import Tensor
 from rainclear.config import LossRecipe
 from rainclear.nn.output import Branch, Derained
 
-__all__ = ["attention_loss", "derained_losses", "image_loss", "total"]
+__all__ = ["attention_loss", "derained_losses", "image_loss", "temporal_loss", "total"]
 
 _SOFT = 0.01
 """Where the Charbonnier loss turns from a square into a line."""
@@ -40,6 +40,14 @@ def attention_loss(branch: Branch, mask: Tensor, *, balance: float = 0.0) -> Ten
     """L_att, Eq. 5: mean |M − S⁺| with the soft mask M, N×1×H×W; wet pixels count 1 + balance·M."""
     distance = (branch.attention - mask).abs()
     return (distance * (1.0 + balance * mask)).mean() if balance else distance.mean()
+
+
+def temporal_loss(output: tuple[Tensor, Tensor], truth: tuple[Tensor, Tensor]) -> Tensor:
+    """Mean |Δoutput − Δtruth| of two consecutive frames, each N×3×H×W.
+
+    What evaluation calls the temporal error: zero where the output moves as the scene does.
+    """
+    return ((output[1] - output[0]) - (truth[1] - truth[0])).abs().mean()
 
 
 def derained_losses(

@@ -74,8 +74,8 @@ class Validation:
     @torch.inference_mode()
     def __call__(self, network: nn.Module) -> dict[str, float]:
         """``input_<kind>`` and ``output_<kind>`` PSNR by kind of rain, their mean gain ``gain``,
-        ``dry`` (output against dry input), and ``score``: the gain, less what dry frames lose
-        below 45 dB.
+        ``dry`` (output against dry input), ``temporal`` (temporal error, as a share of the rainy
+        clips'), and ``score``: the gain, less what dry frames lose below 45 dB.
         """  # noqa: D205
         network.eval()
         parameter = next(network.parameters(), None)
@@ -84,16 +84,22 @@ class Validation:
         for kind, sample in self.samples:
             rainy, clean = (sample[k].to(device).float() / 255 for k in ("rainy", "clean"))
             state: tuple[Tensor, ...] | None = None
+            output = torch.empty_like(rainy)
             for t in range(rainy.shape[0]):
                 out = network(rainy[t : t + 1], state)
-                state = out.state
-                truth = clean[t : t + 1]
-                collected.setdefault(f"input_{kind}", []).append(_psnr(rainy[t : t + 1], truth))
-                collected.setdefault(f"output_{kind}", []).append(_psnr(out.image, truth))
+                state, output[t] = out.state, out.image[0].clamp(0, 1)
+            for side, clip in (("input", rainy), ("output", output)):
+                values = [_psnr(a, b) for a, b in zip(clip, clean, strict=True)]
+                collected.setdefault(f"{side}_{kind}", []).extend(values)
+                if kind != "dry" and len(clip) > 1:
+                    flicker = float((clip.diff(dim=0) - clean.diff(dim=0)).abs().mean())
+                    collected.setdefault(f"{side}_flicker", []).append(flicker)
         scores = {name: float(np.mean(values)) for name, values in collected.items()}
         scores["gain"] = float(
             np.mean([scores[f"output_{k}"] - scores[f"input_{k}"] for k in _KINDS])
         )
+        if before := scores.pop("input_flicker", 0.0):
+            scores["temporal"] = scores.pop("output_flicker") / before
         scores["dry"] = scores.pop("output_dry")
         scores.pop("input_dry")
         scores["score"] = scores["gain"] - max(0.0, 45.0 - scores["dry"])

@@ -9,7 +9,13 @@ from rainclear.nn.dam import DAM
 from rainclear.nn.differential import DDAM, DDAiAM
 from rainclear.nn.output import Branch, Derained, Stage
 from rainclear.nn.realtime import RealtimeDDAiAM
-from rainclear.training.losses import attention_loss, derained_losses, image_loss, total
+from rainclear.training.losses import (
+    attention_loss,
+    derained_losses,
+    image_loss,
+    temporal_loss,
+    total,
+)
 
 PAPER = LossRecipe()
 
@@ -46,6 +52,16 @@ def test_image_loss(kind: str, expected: float) -> None:
     truth = torch.full((1, 1, 2, 2), 0.5)
     output = truth + torch.tensor([[0.2, -0.4], [0.0, 0.0]])
     assert float(image_loss(kind, output, truth)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_temporal_loss_is_the_flicker() -> None:
+    scene = torch.tensor([0.2, 0.4, 0.9]).reshape(1, 1, 1, 3)
+    moved = scene.flip(3)
+    veiled = (scene + 0.1, moved + 0.1)  # wrong, but steady
+    assert float(temporal_loss(veiled, (scene, moved))) == pytest.approx(0, abs=1e-6)
+    assert float(temporal_loss((scene, moved), (scene, scene))) == pytest.approx(1.4 / 3)
+    flickering = (scene, moved + torch.tensor([0.3, 0.0, -0.3]))
+    assert float(temporal_loss(flickering, (scene, moved))) == pytest.approx(0.2)
 
 
 def test_attention_loss_is_equation_5() -> None:

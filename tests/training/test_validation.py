@@ -48,7 +48,7 @@ def test_giving_the_input_back_gains_nothing(validation: Validation) -> None:
     network = Shift()
     scores = validation(network)
     assert network.longest == 3  # the state is carried through a clip and no further
-    assert set(scores) == {"gain", "dry", "score"} | {
+    assert set(scores) == {"gain", "dry", "score", "temporal"} | {
         f"{side}_{kind}" for side in ("input", "output") for kind in KINDS
     }
     for kind in KINDS:
@@ -56,6 +56,7 @@ def test_giving_the_input_back_gains_nothing(validation: Validation) -> None:
         assert 10 < scores[f"input_{kind}"] < 50
     assert scores["input_storm"] < scores["input_moderate"]
     assert scores["gain"] == pytest.approx(0)
+    assert scores["temporal"] == pytest.approx(1)
     assert scores["dry"] == pytest.approx(80)  # where it is capped
     assert scores["score"] == scores["gain"]
 
