@@ -25,8 +25,9 @@ lint: $(STAMP)  ## style, types and import direction
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(STAMP)  ## frames a second of the shipped models, training samples a second
-	$(BIN)/python tests/bench/derain_video.py
+bench: $(STAMP)  ## speed against PReNet and the machine's ceiling: table and plot in bench/; CLEAN=VIDEO to rain on
+	$(BIN)/python -m pip show --quiet openvino || $(BIN)/python -m pip install --quiet --editable '.[openvino]'
+	$(BIN)/rainclear bench --size 1280x720 $(if $(CLEAN),--clean $(CLEAN)) --out bench --overwrite
 	$(BIN)/python tests/bench/rain_samples.py
 
 docs: $(STAMP)  ## the documentation in site/; a warning is an error
@@ -42,4 +43,4 @@ api: $(STAMP)  ## record the public API after a change that is meant
 	$(BIN)/python tests/test_public_api.py
 
 clean:
-	rm -rf .venv build dist demo site *.egg-info
+	rm -rf .venv bench build dist demo site *.egg-info

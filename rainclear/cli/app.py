@@ -6,6 +6,7 @@ import typer
 
 from rainclear import __version__
 from rainclear.cli import (
+    bench,
     calibrate,
     data,
     demo,
@@ -51,6 +52,7 @@ app.command("explain")(explain.explain)
 app.command("serve")(serve.serve)
 app.command("export")(export.export)
 app.command("doctor")(doctor.doctor)
+app.command("bench")(bench.bench)
 app.add_typer(data.app, name="data")
 app.add_typer(evaluate.app, name="evaluate")
 

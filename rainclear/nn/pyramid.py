@@ -18,6 +18,10 @@ __all__ = [
 ]
 
 
+_STEEPEST = 4.0
+"""Largest gain and offset of :class:`Unveil`: a fifth of the light arrives."""
+
+
 def act(x: Tensor) -> Tensor:
     """The networks' nonlinearity, LeakyReLU."""
     return F.leaky_relu(x, 0.1)
@@ -139,7 +143,8 @@ class Unveil(nn.Module):
     def forward(self, blocks: Tensor, features: Tensor) -> Tensor:
         """What to add to ``blocks``, N×3·block²×H×W, given their ``features``, N×C×H×W."""
         cells = F.avg_pool2d(features, self.cell, ceil_mode=True, count_include_pad=False)
-        maps = self.expand(act(self.reduce(cells))).repeat_interleave(self.block**2, 1)
+        maps = _STEEPEST * torch.tanh(self.expand(act(self.reduce(cells))) / _STEEPEST)
+        maps = maps.repeat_interleave(self.block**2, 1)
         size = blocks.shape[-2:]
         maps = F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
         gain, offset = maps.chunk(2, 1)

@@ -66,13 +66,17 @@ class RecurrentDDAiAM(nn.Module):
             heavy and light pictures, and the maps of Eq. 14. The result stays the same.
     """
 
+    first: "RecurrentDDAiAM | None"
+
     def __init__(
         self, *, block: int, hidden: int, w: float, first: "RecurrentDDAiAM | None" = None
     ) -> None:
         super().__init__()
         self.block, self.hidden, self.w = block, hidden, w
         self.details = False
-        self.first = fold_reparam(first) if first is not None else None
+        if first is not None:
+            fold_reparam(first)
+        self.first = first
         # Picture, change from the frame before; with a first network its change and both its maps.
         self._cues = (6 if first is None else 11) * block**2
 
@@ -178,11 +182,13 @@ class RecurrentDDAiAM(nn.Module):
         """
         previous_image, h, *rest = self.initial_state(x) if state is None else state
         blocks = F.pixel_unshuffle(x, self.block)
-        previous = F.pixel_unshuffle(previous_image, self.block)
+        # Clamped, or one bad frame would feed on itself.
+        previous = F.pixel_unshuffle(previous_image.clamp(0, 1), self.block)
         cues, begun = [blocks - 0.5, blocks - previous], blocks
         if self.first is not None:
             before: Derained = self.first(x, tuple(rest))
             begun, rest = F.pixel_unshuffle(before.image, self.block), list(before.state or ())
+            assert before.streaks is not None and before.drops is not None
             maps = torch.cat([before.streaks.attention, before.drops.attention], 1)
             cues += [blocks - begun, F.pixel_unshuffle(maps, self.block)]
 

@@ -59,6 +59,8 @@ SMALLER = (
      " --set training.data.crop=32 --set training.data.workers=0"),
     (r"--size \S+", "--size 48x64"),
     (r"^(rainclear export (?!.*--size).*)$", r"\1 --size 48x64"),
+    (r"^(rainclear bench.*)$",
+     r"\1 --frames 3 --clip-frames 3 --backend eager --prenet none --no-quality"),
     (r"^(rainclear demo.*)$", r"\1 --frames 3 --overwrite"),
     (r"^(rainclear train (?!.*--resume).*)$", r"\1 --set optim.steps=1 --set data.crop=32"
      " --set data.workers=0 --set data.batch=1 --set 'data.include=[\"*.mp4\"]'"

@@ -1,0 +1,227 @@
+"""The whole benchmark: ceiling, reference, models, a file from end to end, quality."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rainclear.bench import isolate
+from rainclear.bench.ceiling import Ceiling, dense_ceiling
+from rainclear.bench.clip import write_clip
+from rainclear.bench.endtoend import EndToEnd, derain_clip
+from rainclear.bench.plan import BenchOptions, Plan, make_plan
+from rainclear.bench.quality import Quality, score
+from rainclear.bench.subject import Cost
+from rainclear.bench.timing import Row, time_task
+from rainclear.runtime.backends.machine import inspect_machine
+
+__all__ = ["run_bench"]
+
+_BUSY = 0.5  # load for each core
+_DRIFT = 0.1  # of the ceiling from the run's begin to its end
+
+Rows = dict[str, dict[str, Row]]
+Ceilings = dict[str, tuple[Ceiling, Ceiling]]
+
+
+def run_bench(
+    options: BenchOptions, report: Callable[[str], None] = lambda doing: None
+) -> dict[str, Any]:
+    """Measure, each network on each backend in a process of its own, one after the other.
+
+    Args:
+        options: What to measure.
+        report: Told what is being done.
+
+    Returns:
+        Plain values for JSON; ``docs/performance.md`` describes them. Every time has its ratio to
+        the reference and to the machine's ceiling, which were measured in the same run.
+
+    Raises:
+        ModelError: A model is unknown, or its weights were altered.
+        DeviceError: There is no such device, backend or number format, or a backend that was named
+            is not installed.
+        InputError: The video to measure quality with cannot be read.
+    """
+    plan = make_plan(options)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    load = os.getloadavg()[0]
+    quality: dict[str, Quality] = {}
+    if options.quality:
+        for model in plan.weighted:
+            report(f"{plan.labels[model]}: quality")
+            quality[plan.labels[model]] = isolate.call(
+                score, model, options.clean, device=str(plan.device), threads=options.threads
+            )
+    report("dense convolutions")
+    before = {name: dense_ceiling(plan.device, name) for name in plan.formats}
+    references = {}
+    for task in plan.references:
+        report(f"PReNet, {task.backend}")
+        references[_key(task.backend, task.precision)] = isolate.call(time_task, task)
+    rows: Rows = {label: {} for label in plan.labels.values()}
+    for task in plan.rows:
+        label = plan.labels[str(task.model)]
+        report(f"{label}, {task.backend}")
+        rows[label][task.backend] = isolate.call(time_task, task)
+    whole = _end_to_end(options, plan, rows, report)
+    report("dense convolutions")
+    ceilings = {name: (before[name], dense_ceiling(plan.device, name)) for name in plan.formats}
+    return _result(options, plan, load, ceilings, references, rows, whole, quality)
+
+
+def _key(backend: str, precision: str) -> str:
+    """Name of the reference's figures; ``eager`` alone is PyTorch in fp32."""
+    return "eager" if (backend, precision) == ("eager", "fp32") else f"{backend}-{precision}"
+
+
+def _fastest(rows: dict[str, Row]) -> str:
+    return min(rows, key=lambda backend: rows[backend].ms_median)
+
+
+def _end_to_end(
+    options: BenchOptions, plan: Plan, rows: Rows, report: Callable[[str], None]
+) -> dict[str, Any] | None:
+    """The first model that has weights, on its fastest backend."""
+    model = next((m for m in plan.weighted if rows[plan.labels[m]]), None)
+    if model is None or not options.clip_frames:
+        return None
+    label = plan.labels[model]
+    backend = _fastest(rows[label])
+    report(f"{label}, {backend}: a file")
+    with tempfile.TemporaryDirectory(prefix="rainclear-bench-") as folder:
+        clip = Path(folder) / "rainy.mp4"
+        isolate.call(write_clip, clip, options.size, options.clip_frames)
+        done = isolate.call(
+            derain_clip,
+            clip,
+            model,
+            backend=backend,
+            device=str(plan.device),
+            precision=options.precision,
+            threads=options.threads,
+        )
+    return {"model": label, "backend": backend, **_whole(done)}
+
+
+def _whole(done: EndToEnd) -> dict[str, Any]:
+    return {
+        **asdict(done),
+        "fps": done.fps,
+        "cpu_utilisation": done.cpu_utilisation,
+        "share": done.share,
+        "wall_over_ideal": done.wall_over_ideal,
+    }
+
+
+def _ceiling(pair: tuple[Ceiling, Ceiling]) -> dict[str, Any]:
+    """The better one counts, which makes nobody's share larger than it is."""
+    best = max(pair, key=lambda ceiling: ceiling.gmac_per_s)
+    return {**asdict(best), "before": pair[0].gmac_per_s, "after": pair[1].gmac_per_s}
+
+
+def _figures(row: Row, cost: Cost, ceilings: dict[str, Any]) -> dict[str, Any]:
+    gmac = cost.multiply_adds / 1e9
+    return {
+        **asdict(row),
+        "fps": row.fps,
+        "parameters": cost.parameters,
+        "gmac": gmac,
+        "gmac_per_s": gmac * row.fps,
+        "ceiling_share": gmac * row.fps / ceilings[row.precision]["gmac_per_s"],
+    }
+
+
+def _result(
+    options: BenchOptions,
+    plan: Plan,
+    load: float,
+    pairs: Ceilings,
+    references: dict[str, Row],
+    rows: Rows,
+    whole: dict[str, Any] | None,
+    quality: dict[str, Quality],
+) -> dict[str, Any]:
+    machine = inspect_machine()
+    ceilings = {name: _ceiling(pair) for name, pair in pairs.items()}
+    reference = references.get("eager")
+
+    def figures(model: str, backend: str, row: Row) -> dict[str, Any]:
+        same = references.get(_key(backend, row.precision))
+        return {
+            **_figures(row, plan.costs[model], ceilings),
+            "speedup_vs_prenet": _ratio(reference, row),
+            "cpu_speedup_vs_prenet": _cpu_ratio(reference, row),
+            "speedup_vs_prenet_same_backend": _ratio(same, row),
+        }
+
+    models = {
+        label: {backend: figures(model, backend, row) for backend, row in rows[label].items()}
+        for model, label in plan.labels.items()
+    }
+    first = next((label for label, of in rows.items() if of), None)
+    fastest = None if first is None else {"model": first, "backend": _fastest(rows[first])}
+    return {
+        "size": [options.size[1], options.size[0]],
+        "device": str(plan.device),
+        "machine": {**machine.as_dict(), "load": load},
+        "ceiling": ceilings,
+        "prenet": {
+            name: _figures(row, plan.costs[None], ceilings) for name, row in references.items()
+        },
+        "prenet_ms": reference.ms_median if reference else None,
+        "models": models,
+        "fastest": fastest,
+        "speedup_vs_prenet": (
+            models[fastest["model"]][fastest["backend"]]["speedup_vs_prenet"] if fastest else None
+        ),
+        "end_to_end": whole,
+        "quality": {label: {**asdict(q), "gain_db": q.gain_db} for label, q in quality.items()},
+        "skipped": plan.skipped,
+        "notes": _notes(ceilings, load, machine.cores, options, plan, references),
+    }
+
+
+def _ratio(reference: Row | None, row: Row) -> float | None:
+    return reference.ms_median / row.ms_median if reference else None
+
+
+def _cpu_ratio(reference: Row | None, row: Row) -> float | None:
+    return reference.cpu_ms_median / row.cpu_ms_median if reference else None
+
+
+def _notes(
+    ceilings: dict[str, Any],
+    load: float,
+    cores: int,
+    options: BenchOptions,
+    plan: Plan,
+    references: dict[str, Row],
+) -> list[str]:
+    """What a reader must know to judge the figures."""
+    notes = []
+    drift = max(abs(c["after"] / c["before"] - 1) for c in ceilings.values()) if ceilings else 0.0
+    if load > _BUSY * cores or drift > _DRIFT:
+        notes.append(
+            f"the machine was busy: a load of {load / cores:.1f} a core at the start, its ceiling "
+            f"changed by {drift:.0%}; quote none of these times, nor their ratios: short frames "
+            "slip between what slows long ones"
+        )
+    if references:
+        count = references["eager"].frames
+        notes.append(
+            f"PReNet: random weights, {count} frame{'s' * (count != 1)} at the full size after a "
+            "warm-up on small ones"
+            + (", memory kept by the allocator" if references["eager"].memory_kept else "")
+        )
+    unweighted = [label for model, label in plan.labels.items() if model not in plan.weighted]
+    if unweighted:
+        notes.append(f"random weights, as none are published: {', '.join(unweighted)}")
+    if options.clip_frames and not plan.weighted:
+        notes.append("no file from end to end: none of the models has weights")
+    return notes

@@ -1,0 +1,63 @@
+"""Runs a measurement in a process of its own, so that neither memory nor threads are shared."""
+
+import ctypes
+import multiprocessing
+import resource
+import sys
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from rainclear.errors import StageError
+
+__all__ = ["call", "keep_memory", "peak_memory_mb"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # <malloc.h>
+
+
+def call(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """What ``function`` returns in a fresh process; it and its arguments must be picklable.
+
+    Raises:
+        Exception: Whatever it raises.
+        StageError: The process was killed.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
+        try:
+            return pool.submit(function, *args, **kwargs).result()
+        except BrokenProcessPool as error:
+            raise StageError(
+                "a measurement was killed, as happens where memory is short; use a smaller --size"
+            ) from error
+
+
+def peak_memory_mb() -> float:
+    """Largest resident memory of this process so far in MiB.
+
+    Linux hands the peak that getrusage tells of on from the process that started this one; the
+    kernel's own record of the address space does not have that flaw.
+    """
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+        return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+    except (OSError, ValueError, IndexError):
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+
+
+def keep_memory() -> bool:
+    """Have glibc keep freed memory instead of giving it back; whether that could be done.
+
+    Large tensors otherwise come in fresh pages at every layer, which the kernel clears first.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # another C library
+        return False
+    return bool(mallopt(_M_MMAP_MAX, 0) and mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))

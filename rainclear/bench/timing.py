@@ -1,0 +1,150 @@
+"""One row of the benchmark: one network on one backend, frame after frame."""
+
+import statistics
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rainclear.bench.ceiling import FORMATS
+from rainclear.bench.isolate import keep_memory, peak_memory_mb
+from rainclear.bench.subject import load_subject, padded
+from rainclear.runtime.backends.base import Backend, BackendName
+from rainclear.runtime.backends.make import make_backend, make_program
+from rainclear.runtime.backends.measure import moving_frames
+
+__all__ = ["FORMAT_NAMES", "Row", "Task", "time_task"]
+
+FORMAT_NAMES = {dtype: name for name, dtype in FORMATS.items()}
+
+_WARM_UP = 3
+_LEAST, _LONGEST = 3, 60.0  # frames; seconds, after which no further frame is begun
+_SMALL = (64, 64)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Task:
+    """What to time.
+
+    Attributes:
+        model: Model by name or folder; ``None`` is the reference PReNet.
+        backend: What runs it.
+        size: Height and width of the frames.
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
+        precision: auto, fp32, bf16 or fp16.
+        threads: Threads of the CPU; ``None`` leaves PyTorch its choice.
+        frames: Frames to time; fewer, but three at least, where they take more than a minute.
+    """
+
+    model: str | None
+    backend: BackendName
+    size: tuple[int, int]
+    device: str
+    precision: str = "auto"
+    threads: int | None = None
+    frames: int = 50
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """What was measured.
+
+    Attributes:
+        precision: Number format of the convolutions.
+        weights: Whether the weights are the model's own.
+        size: Width and height that the network saw: rounded up to what it takes.
+        frames: Frames that were timed.
+        prepare_seconds: Until the backend was ready for the first frame.
+        ms_median: Median wall time of a frame, state carried, tensors in and out.
+        ms_p95: 95th percentile of the same.
+        cpu_ms_median: Median processor time of a frame, all threads.
+        peak_memory_mb: Largest resident memory of the process that did nothing else, MiB.
+        peak_gpu_memory_mb: Largest memory that PyTorch took on the GPU, MiB; ``None`` on a CPU.
+        memory_kept: Whether the allocator was told to keep freed memory (the reference alone).
+    """
+
+    precision: str
+    weights: Literal["published", "random"]
+    size: list[int]
+    frames: int
+    prepare_seconds: float
+    ms_median: float
+    ms_p95: float
+    cpu_ms_median: float
+    peak_memory_mb: float
+    peak_gpu_memory_mb: float | None
+    memory_kept: bool
+
+    @property
+    def fps(self) -> float:
+        """Frames a second at the median."""
+        return 1000 / self.ms_median
+
+
+def time_task(task: Task) -> Row:
+    """Time one network on one backend; best in a process of its own.
+
+    Three frames warm up before. The reference warms up on small ones instead, as a frame takes it
+    seconds. Its allocator keeps its memory, which spares it the fresh pages of every layer (a fifth
+    of its processor time, and more on some systems): the ratio to it is the smaller one.
+
+    Raises:
+        ModelError: The model is unknown, or its weights were altered.
+        DeviceError: The backend does not run here.
+    """
+    if task.threads:
+        torch.set_num_threads(task.threads)
+    reference = task.model is None
+    kept = reference and keep_memory()
+    subject, device = load_subject(task.model), torch.device(task.device)
+    size = padded(task.size, subject.descriptor)
+    program = make_program(
+        subject.network,
+        subject.descriptor,
+        backend=task.backend,
+        device=device,
+        precision=task.precision,
+    )
+    began = time.perf_counter()
+    backend = make_backend(task.backend, program)
+    backend.prepare(size)
+    prepared = time.perf_counter() - began
+    # A graph backend would build another graph for small frames; only eager mode takes any size.
+    small = reference and task.backend == "eager"
+    _run(backend, moving_frames(_SMALL if small else size, 3, device), _WARM_UP, device)
+    times = _run(backend, moving_frames(size, 3, device), task.frames, device)
+    wall, cpu = [t[0] for t in times], [t[1] for t in times]
+    on_gpu = torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else None
+    return Row(
+        precision=FORMAT_NAMES[program.dtype],
+        weights=subject.weights,
+        size=[size[1], size[0]],
+        frames=len(times),
+        prepare_seconds=prepared,
+        ms_median=1000 * statistics.median(wall),
+        ms_p95=1000 * float(np.percentile(wall, 95)),
+        cpu_ms_median=1000 * statistics.median(cpu),
+        peak_memory_mb=peak_memory_mb(),
+        peak_gpu_memory_mb=on_gpu,
+        memory_kept=kept,
+    )
+
+
+def _run(
+    backend: Backend, frames: list[Tensor], count: int, device: torch.device
+) -> list[tuple[float, float]]:
+    """Wall and processor seconds of each of ``count`` frames, the state carried along."""
+    state: tuple[Tensor, ...] | None = None
+    times: list[tuple[float, float]] = []
+    end = time.perf_counter() + _LONGEST
+    while len(times) < count and (len(times) < _LEAST or time.perf_counter() < end):
+        started, cpu = time.perf_counter(), time.process_time()
+        out = backend.run(frames[len(times) % len(frames)], state)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append((time.perf_counter() - started, time.process_time() - cpu))
+        state = out.state
+    return times

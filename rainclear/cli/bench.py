@@ -1,0 +1,136 @@
+"""``rainclear bench``: how fast models are on this machine."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.markdown import Markdown
+
+from rainclear.cli.doctor import parse_size
+from rainclear.cli.view import console, errors, show_note
+from rainclear.errors import OutputError
+
+__all__ = ["bench"]
+
+_JSON, _TABLE, _PLOT = "bench.json", "table.md", "quality-time.svg"
+
+
+def bench(
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="Model by name or folder; repeat for several. [default: d-daiam-rt]"),
+    ] = None,
+    size: Annotated[str, typer.Option(metavar="WxH", help="Size of the frames.")] = "1280x720",
+    backend: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="eager, compile, openvino, onnxruntime, tensorrt; repeat for several. By default "
+            "all that run here but compile."
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of the CPU. [default: PyTorch's choice]")
+    ] = None,
+    frames: Annotated[int, typer.Option(min=3, help="Frames to time of each model.")] = 50,
+    clip_frames: Annotated[
+        int, typer.Option(min=0, help="Length of the clip from file to file; 0 leaves it out.")
+    ] = 200,
+    prenet: Annotated[
+        Literal["eager", "same", "none"],
+        typer.Option(
+            help="Reference: in PyTorch, fp32 (eager), also on the models' backends (same), none."
+        ),
+    ] = "eager",
+    prenet_frames: Annotated[
+        int, typer.Option(min=1, help="Frames of the reference to time; one takes seconds.")
+    ] = 1,
+    quality: Annotated[
+        bool, typer.Option("--quality/--no-quality", help="Measure PSNR over generated rain too.")
+    ] = True,
+    clean: Annotated[
+        Path | None,
+        typer.Option(metavar="VIDEO", help="Dry video to rain on for it; else drawn shapes."),
+    ] = None,
+    as_json: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write all figures.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="DIR", help=f"Folder for {_JSON}, {_TABLE} and {_PLOT}."
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files that exist.")
+    ] = False,
+) -> None:
+    """Time models on this machine, as ratios to a reference and to the machine's own ceiling.
+
+    Takes some minutes at 1280x720. Nothing else should run meanwhile.
+    """
+    height_width = parse_size(size)
+    files = [path for path in (as_json, *(_files(out) if out else ())) if path]
+    for path in files:
+        _check_free(path, overwrite=overwrite)
+
+    from rainclear.bench.bench import run_bench
+    from rainclear.bench.plan import BenchOptions
+    from rainclear.bench.table import table
+
+    options = BenchOptions(
+        models=tuple(model or ["d-daiam-rt"]),
+        backends=tuple(backend or ()),
+        size=height_width,
+        device=device,
+        precision=precision,
+        threads=threads,
+        frames=frames,
+        clip_frames=clip_frames,
+        prenet=prenet,
+        prenet_frames=prenet_frames,
+        quality=quality,
+        clean=clean,
+    )
+    with errors.status("") as status:
+        result = run_bench(options, lambda doing: status.update(doing))
+    text = table(result)
+    console.print(Markdown(text))
+    if as_json:
+        _write(as_json, json.dumps(result, indent=1) + "\n")
+    if out:
+        _write_folder(out, result, text)
+
+
+def _files(out: Path) -> tuple[Path, ...]:
+    return out / _JSON, out / _TABLE, out / _PLOT
+
+
+def _check_free(path: Path, *, overwrite: bool) -> None:
+    """Say so before minutes are spent on measuring."""
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path}: exists already; give another name or --overwrite")
+    if path.is_dir():
+        raise OutputError(f"{path}: is a directory; give a file name")
+
+
+def _write_folder(out: Path, result: dict[str, Any], text: str) -> None:
+    from rainclear.bench.plot import quality_plot
+
+    values, table, plot = _files(out)
+    _write(values, json.dumps(result, indent=1) + "\n")
+    _write(table, text)
+    if result["quality"]:
+        _write(plot, quality_plot(result))
+    else:
+        show_note(f"{plot}: not drawn, as the quality of no model was measured")
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error

@@ -1,0 +1,109 @@
+"""The parts of the benchmark, each alone."""
+
+import os
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+
+from rainclear.bench import ceiling, clip, isolate, subject, timing
+from rainclear.cli.doctor import parse_size
+from rainclear.errors import ConfigError, StageError
+from rainclear.runtime.load import load_model
+from rainclear.video import VideoReader
+
+
+def test_cost_grows_with_the_pixels(tiny_model):
+    network = load_model(str(tiny_model))
+    small, large = subject.cost(network, (64, 64)), subject.cost(network, (64, 128))
+    assert large.parameters == small.parameters == sum(p.numel() for p in network.parameters())
+    # All but the context's few numbers for a whole picture.
+    assert large.multiply_adds == pytest.approx(2 * small.multiply_adds, rel=1e-3)
+
+
+def test_random_weights_are_the_same_each_time(tiny_model):
+    torch.manual_seed(3)
+    first = subject.load_subject("dam-zero")
+    second = subject.load_subject("dam-zero")
+    assert first.weights == "random"
+    for a, b in zip(first.network.parameters(), second.network.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert subject.load_subject(str(tiny_model)).weights == "published"
+
+
+def test_ceiling():
+    found = ceiling.dense_ceiling(torch.device("cpu"), "fp32", repeats=3, multiply_adds=1e5)
+    assert found.gmac_per_s > 0 and found.channels in (32, 64, 128, 256)
+
+
+def test_a_process_of_its_own():
+    assert isolate.call(os.getppid) == os.getpid()
+    # Neither the memory of this process nor what getrusage hands on from it.
+    assert isolate.call(isolate.peak_memory_mb) < isolate.peak_memory_mb() / 2
+    with pytest.raises(ConfigError, match="WIDTHxHEIGHT"):
+        isolate.call(parse_size, "big")
+
+
+def test_a_killed_process_is_an_error():
+    with pytest.raises(StageError, match="smaller --size"):
+        isolate.call(os._exit, 9)
+
+
+def test_there_and_back():
+    assert list(clip.there_and_back(8, 4)) == [0, 1, 2, 3, 2, 1, 0, 1]
+    assert list(clip.there_and_back(3, 1)) == [0, 0, 0]
+
+
+def test_clip_is_rainy_and_always_the_same(tmp_path):
+    clip.write_clip(tmp_path / "a.mp4", (48, 64), 5)
+    with VideoReader(tmp_path / "a.mp4") as reader:
+        frames = [frame.pixels for frame in reader]
+    assert len(frames) == 5 and frames[0].shape == (48, 64, 3)
+    clean = clip.drawn_scene((48, 64), 5)
+    np.testing.assert_array_equal(clean[0], clip.drawn_scene((48, 64), 5)[0])
+    rainy = clip.rain_on(clean)
+    np.testing.assert_array_equal(rainy[4], clip.rain_on(clean)[4])
+    assert np.abs(rainy[0].astype(int) - clean[0]).mean() > 1
+    assert np.abs(clean[1].astype(int) - clean[0]).max() > 0
+
+
+class Slow:
+    """A backend for which time passes as the test says."""
+
+    name = "eager"
+
+    def __init__(self, clock, seconds):
+        self.clock, self.seconds, self.states = clock, iter(seconds), []
+
+    def prepare(self, size):
+        pass
+
+    def run(self, batch, state):
+        self.states.append(state)
+        self.clock[0] += next(self.seconds)
+        return subject.PRENET.build(stages=1, width=2, blocks=0)(batch)._replace(
+            state=(torch.zeros(1),)
+        )
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: now[0])
+    return now
+
+
+def test_times_and_state(clock):
+    backend = Slow(clock, [0.5, 0.1, 0.2, 0.3])
+    frames = [torch.rand(1, 3, 4, 4)] * 2
+    times = timing._run(backend, frames, 4, torch.device("cpu"))
+    assert [round(wall, 6) for wall, _ in times] == [0.5, 0.1, 0.2, 0.3]
+    assert backend.states[0] is None and all(s is not None for s in backend.states[1:])
+
+
+@pytest.mark.parametrize(("seconds", "count"), [(45.0, 3), (25.0, 3), (15.0, 4)])
+def test_slow_networks_are_timed_on_fewer_frames(clock, seconds, count):
+    backend = Slow(clock, islice(iter(lambda: seconds, None), 99))
+    frames = [torch.rand(1, 3, 4, 4)]
+    assert len(timing._run(backend, frames, 50, torch.device("cpu"))) == count
