@@ -16,12 +16,19 @@ def test_a_veil_that_is_known_is_undone(block: int) -> None:
     air, t = torch.tensor([0.8, 0.85, 0.9]), 0.6
     veiled = scene * t + air[:, None, None] * (1 - t)
     unveil = Unveil(5, block=block)
-    unveil.expand.bias[:3] = 1 / t - 1
-    unveil.expand.bias[3:] = -air * (1 / t - 1)
+    unveil.expand.bias[:3] = 4 * torch.tensor((1 / t - 1) / 4).atanh()
+    unveil.expand.bias[3:] = 4 * (-air * (1 / t - 1) / 4).atanh()
     blocks = F.pixel_unshuffle(veiled, block)
     features = torch.rand(2, 5, *blocks.shape[-2:])
     found = F.pixel_shuffle(blocks + unveil(blocks, features), block)
     torch.testing.assert_close(found, scene, atol=1e-5, rtol=0)
+
+
+def test_gain_and_offset_are_bounded() -> None:
+    unveil, blocks = Unveil(4, block=4), torch.ones(1, 48, 8, 8)
+    with torch.no_grad():
+        unveil.expand.bias.fill_(1e6)
+        assert float(unveil(blocks, torch.zeros(1, 4, 8, 8)).max()) <= 8.0
 
 
 @torch.no_grad()
