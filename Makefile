@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test test-fast lint bench docs dist api clean
+.PHONY: demo test test-fast lint bench docs dist api clean soak fuzz
 
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -29,6 +29,13 @@ bench: $(STAMP)  ## speed against PReNet and the machine's ceiling: table and pl
 	$(BIN)/python -m pip show --quiet openvino || $(BIN)/python -m pip install --quiet --editable '.[openvino]'
 	$(BIN)/rainclear bench --size 1280x720 $(if $(CLEAN),--clean $(CLEAN)) --out bench --overwrite
 	$(BIN)/python tests/bench/rain_samples.py
+
+soak: $(STAMP)  ## 20,000 frames without a leak; ten jobs killed and run again
+	$(BIN)/python tests/soak/soak.py
+	$(BIN)/python tests/soak/kills.py --kills 10
+
+fuzz: $(STAMP)  ## 2,000 damaged videos: no crash, no hang, clear errors
+	$(BIN)/python tests/soak/fuzz.py
 
 docs: $(STAMP)  ## the documentation in site/; a warning is an error
 	test -x $(BIN)/zensical || $(BIN)/python -m pip install --quiet --editable '.[docs]'

@@ -21,12 +21,19 @@ class FrameToRGB:
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
 
-    def __call__(self, frame: av.VideoFrame, color: ColorDescription) -> "RGBArray":
+    def __call__(
+        self,
+        frame: av.VideoFrame,
+        color: ColorDescription,
+        *,
+        size: tuple[int, int] | None = None,
+    ) -> "RGBArray":
         """Convert one frame.
 
         Args:
             frame: Decoded frame of any pixel format.
             color: What its numbers mean.
+            size: Width and height to scale to; ``None`` for the frame's own.
 
         Returns:
             H×W×3, uint8 for 8-bit formats, else uint16 over 0..65535; C-contiguous and writable.
@@ -34,8 +41,11 @@ class FrameToRGB:
         name = frame.format.name
         target = "rgb48le" if bit_depth(name) > 8 else "rgb24"
         matrix = swscale_matrix(color, frame.height)
+        width, height = size or (frame.width, frame.height)
         rgb = self._reformatter.reformat(
             frame,
+            width=width,
+            height=height,
             format=target,
             src_colorspace=matrix,
             dst_colorspace=matrix,

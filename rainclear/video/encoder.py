@@ -20,13 +20,14 @@ from rainclear.video.colour import (
     is_rgb,
     limited_name,
 )
-from rainclear.video.probe import VideoInfo
+from rainclear.video.probe import FieldOrder, VideoInfo
 
 __all__ = [
     "add_encoder",
     "choose_pixel_format",
     "encoder_options",
     "find_encoder",
+    "keeps_fields",
     "output_color",
     "stamps_by_number",
 ]
@@ -35,7 +36,7 @@ __all__ = [
 _EVEN_CHROMA = ("libx264", "libx265", "nvenc", "qsv", "vaapi")
 _LAYOUTS = {(1, 1): "yuv420p", (1, 0): "yuv422p", (0, 0): "yuv444p"}
 _P010 = {"yuv420p": "p010le", "yuv422p": "p210le"}
-# MPEG-4 part 2 counts time in at most this many units a second.
+# MPEG-4 part 2 counts time in at most this many units a second, and not in several seconds.
 _MPEG4_UNITS = 65535
 
 
@@ -95,13 +96,26 @@ def choose_pixel_format(codec: av.codec.Codec, *, source: str, width: int, heigh
     )
 
 
-def encoder_options(codec: str, *, crf: float | None, preset: str | None) -> dict[str, str]:
-    """Quality and speed in the words of each encoder; ``None`` leaves its own default."""
+def keeps_fields(codec: str, *, height: int) -> bool:
+    """Whether an encoder can mark its output as interlaced; x264 needs whole pairs of lines."""
+    return codec == "libx264" and height % 4 == 0
+
+
+def encoder_options(
+    codec: str,
+    *,
+    crf: float | None,
+    preset: str | None,
+    field_order: FieldOrder | None = None,
+) -> dict[str, str]:
+    """Quality, speed and fields in the words of each encoder; ``None`` leaves its own default."""
     options: dict[str, str] = {}
     if crf is not None and codec not in ("ffv1", "mpeg4"):
         options["cq" if "nvenc" in codec else "crf"] = f"{crf:g}"
     if preset is not None:
         options["cpu-used" if "vpx" in codec or "aom" in codec else "preset"] = preset
+    if field_order and codec == "libx264":
+        options["x264-params"] = "tff=1" if field_order == "top first" else "bff=1"
     if codec == "libx265":
         options["x265-params"] = "log-level=none"
     if codec == "libvpx-vp9":
@@ -133,9 +147,9 @@ def output_color(
     return color
 
 
-def stamps_by_number(codec: str, time_base: Fraction) -> bool:
-    """Whether the encoder cannot count in this time base and gets frame numbers for pts."""
-    return codec == "mpeg4" and time_base.denominator > _MPEG4_UNITS
+def stamps_by_number(codec: str) -> bool:
+    """Whether the encoder gets frame numbers for pts, as it knows no fine units and no pauses."""
+    return codec == "mpeg4"
 
 
 def add_encoder(
@@ -154,8 +168,8 @@ def add_encoder(
 ) -> VideoStream:
     """Add a video stream whose encoder is open, so that its complaints come at once."""
     clock = time_base
-    if stamps_by_number(codec.name, time_base):
-        clock = 1 / rate.limit_denominator(1000)
+    if stamps_by_number(codec.name):
+        clock = 1 / min(max(rate, Fraction(1)), Fraction(_MPEG4_UNITS)).limit_denominator(1000)
     stream = container.add_stream(codec.name, rate=rate, time_base=clock, options=options)
     assert isinstance(stream, VideoStream)
     stream.time_base = time_base

@@ -21,6 +21,7 @@ from rainclear.frame import Frame
 from rainclear.video.convert import FrameToRGB
 from rainclear.video.image import is_image, read_image
 from rainclear.video.probe import color_of, right_angle
+from rainclear.video.source import packets_of
 
 __all__ = ["CameraCapture", "Capture", "SequenceCapture", "UrlCapture", "is_live", "open_capture"]
 
@@ -66,6 +67,8 @@ class CameraCapture:
             raise InputError(f"camera {device}: there is none, or another program uses it")
         # Old pictures help nobody; drivers that do not know the setting ignore it.
         self._camera.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+        rate = self._camera.get(cv2.CAP_PROP_FPS)
+        self._duration = round(1e6 / rate) if 0 < rate < 1000 else 0
         self._cancelled = False
 
     def __iter__(self) -> Iterator[Frame]:
@@ -78,7 +81,13 @@ class CameraCapture:
             now = time.monotonic_ns() // 1000
             start = now if start is None else start
             rgb = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
-            yield Frame(pixels=rgb, pts=now - start, time_base=_MICRO, index=index)
+            yield Frame(
+                pixels=rgb,
+                pts=now - start,
+                time_base=_MICRO,
+                duration=self._duration,
+                index=index,
+            )
             index += 1
 
     def cancel(self) -> None:
@@ -122,7 +131,7 @@ class UrlCapture:
     def __iter__(self) -> Iterator[Frame]:
         """Yield frames until the stream ends; damaged packets are passed over."""
         to_rgb, index = FrameToRGB(), 0
-        packets = self._container.demux(self._stream)
+        packets = packets_of(self._container, self._stream)
         while not self._cancelled:
             try:
                 packet = next(packets, None)

@@ -1,11 +1,14 @@
 """Files that appear under their final name only when complete."""
 
 import errno
+import glob
 import itertools
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import av
 
@@ -13,7 +16,14 @@ from rainclear.errors import OutputError
 
 __all__ = ["PartialFile", "output_errors"]
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 _NUMBERS = itertools.count()
+# Seconds in which a partial file is left alone, whoever writes it.
+_FRESH = 10.0
 
 
 class PartialFile:
@@ -52,9 +62,11 @@ class PartialFile:
         self.partial = folder / (
             f".{self._final.stem}.partial-{os.getpid()}-{next(_NUMBERS)}{self._final.suffix}"
         )
+        _sweep(self._final)
         with output_errors(self.path):
             # Finds out what permission bits alone do not tell, such as a read-only disk.
-            self.partial.open("wb").close()
+            self._lock = self.partial.open("wb")
+        _try_lock(self._lock)
 
     def commit(self) -> None:
         """Give the file its final name.
@@ -63,11 +75,13 @@ class PartialFile:
             OutputError: Another file took the name meanwhile, or renaming failed.
         """
         self._check_free()
+        self._lock.close()
         with output_errors(self.path):
             os.replace(self.partial, self._final)
 
     def discard(self) -> None:
         """Remove what was written; harmless when repeated or after ``commit``."""
+        self._lock.close()
         with suppress(OSError):
             self.partial.unlink(missing_ok=True)
 
@@ -82,6 +96,28 @@ class PartialFile:
             )
 
 
+def _sweep(final: Path) -> None:
+    """Remove what killed jobs left of a file; a job that still writes holds a lock on its own."""
+    for path in final.parent.glob(f".{glob.escape(final.stem)}.partial-*"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime < _FRESH:
+                continue  # it may be about to be locked, or to get its name
+            with path.open("rb") as file:
+                if path.suffix == final.suffix and _try_lock(file):
+                    path.unlink()
+
+
+def _try_lock(file: IO[bytes]) -> bool:
+    """Lock a file for as long as it is open here; whether that was possible."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
 @contextmanager
 def output_errors(path: Path, doing: str = "cannot be written") -> Iterator[None]:
     """Turn errors of the system and of FFmpeg into OutputError."""
@@ -91,7 +127,10 @@ def output_errors(path: Path, doing: str = "cannot be written") -> Iterator[None
         code = getattr(error, "errno", None)
         if code in (errno.ENOSPC, errno.EDQUOT):
             raise OutputError(f"{path}: disk full; free some space and run again") from error
-        if code in (errno.EACCES, errno.EPERM, errno.EROFS):
+        # FFmpeg's encoders say EPERM when they do not like a frame.
+        if code in (errno.EACCES, errno.EPERM, errno.EROFS) and not isinstance(
+            error, av.FFmpegError
+        ):
             raise OutputError(f"{path}: no permission to write in {path.parent}") from error
         reason = getattr(error, "strerror", None) or str(error)
         raise OutputError(f"{path}: {doing}: {reason}") from error

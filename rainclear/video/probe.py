@@ -5,7 +5,7 @@ import struct
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import av
 from av.container import InputContainer
@@ -15,8 +15,12 @@ from av.video.stream import VideoStream
 from rainclear.frame import ColorDescription
 from rainclear.video.colour import bit_depth
 
-__all__ = ["VideoInfo", "color_of", "describe", "probe", "right_angle"]
+__all__ = ["FieldOrder", "VideoInfo", "color_of", "describe", "probe", "right_angle"]
 
+FieldOrder = Literal["top first", "bottom first"]
+
+# AV_FIELD_BB and AV_FIELD_TB, whatever order they are coded in.
+_BOTTOM_FIRST = (3, 4)
 _UNKNOWN = ColorDescription()
 
 
@@ -39,6 +43,7 @@ class VideoInfo:
         rotation: Degrees counter-clockwise by which players turn the picture: 0, 90, 180, 270.
         display_matrix: The nine numbers behind ``rotation``, as FFmpeg stores them, if any.
         sample_aspect_ratio: Width to height of one pixel, ``None`` if not said.
+        field_order: Which field of an interlaced video is earlier, ``None`` if it has no fields.
         has_audio: Whether there is a sound track.
     """
 
@@ -56,6 +61,7 @@ class VideoInfo:
     rotation: int = 0
     display_matrix: tuple[int, ...] | None = None
     sample_aspect_ratio: Fraction | None = None
+    field_order: FieldOrder | None = None
     has_audio: bool = False
 
     @property
@@ -104,6 +110,7 @@ def describe(
         rotation=right_angle(frame.rotation),
         display_matrix=_display_matrix(frame),
         sample_aspect_ratio=stream.sample_aspect_ratio,
+        field_order=_field_order(stream, frame),
         has_audio=bool(container.streams.audio),
     )
 
@@ -122,6 +129,13 @@ def color_of(frame: av.VideoFrame) -> ColorDescription:
 def right_angle(degrees: float) -> int:
     """The nearest of 0, 90, 180 and 270 degrees counter-clockwise."""
     return round(degrees / 90) * 90 % 360
+
+
+def _field_order(stream: VideoStream, frame: av.VideoFrame) -> FieldOrder | None:
+    if not frame.interlaced_frame:
+        return None
+    context: Any = stream.codec_context
+    return "bottom first" if int(context.field_order) in _BOTTOM_FIRST else "top first"
 
 
 def _display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:

@@ -8,7 +8,9 @@ from types import TracebackType
 from typing import Self
 
 import av
+from av.container import InputContainer
 from av.stream import Discard
+from av.video.stream import VideoStream
 
 from rainclear.errors import InputError
 from rainclear.frame import ColorDescription, Frame
@@ -16,7 +18,7 @@ from rainclear.video.convert import FrameToRGB
 from rainclear.video.probe import VideoInfo, color_of, describe
 from rainclear.video.report import ReadReport, Tally, ends_are_known
 from rainclear.video.salvage import frames_after, in_order
-from rainclear.video.source import open_source
+from rainclear.video.source import open_source, packets_of
 
 __all__ = ["VideoReader"]
 
@@ -31,6 +33,9 @@ class VideoReader:
     doubles dropped. Pixels are as stored; the rotation for display is in ``Frame.rotation``.
     Parts of an MP4 that its edit list hides are not shown by players and not delivered here.
     Work is done in the thread that iterates and in FFmpeg's own decoder threads.
+
+    Where the size changes on the way, as in recordings of broadcasts, later frames are scaled to
+    that of the first.
 
     Damage never raises once a first frame was decoded: what decodes is delivered, and ``report``
     says what is missing.
@@ -53,23 +58,25 @@ class VideoReader:
 
     def __init__(self, path: str | os.PathLike[str], *, threads: int = 0) -> None:
         self._path = Path(path)
-        self._container, self._stream = open_source(path)
-        self._tally = Tally()
+        container, stream = open_source(path)
+        self._container: InputContainer | None = container
+        self._tally = tally = Tally()
         self._to_rgb = FrameToRGB()
         self._colors: dict[ColorDescription, ColorDescription] = {}
+        self._decoded = _decode(self._path, container, stream, tally)
+        self._ordered = in_order(self._decoded, lambda: tally.corrupt_packets > 0)
+        self._pending: Iterator[av.VideoFrame] = self._ordered
         try:
-            self._stream.thread_type = "AUTO"
-            self._stream.thread_count = threads or min(os.cpu_count() or 1, MAX_THREADS)
-            self._decoded = self._decode()
-            ordered = in_order(self._decoded, lambda: self._tally.corrupt_packets > 0)
-            first = next(ordered, None)
+            stream.thread_type = "AUTO"
+            stream.thread_count = threads or min(os.cpu_count() or 1, MAX_THREADS)
+            first = next(self._ordered, None)
             if first is None:
-                raise InputError(self._nothing())
-            self.info: VideoInfo = describe(self._path, self._container, self._stream, first)
+                raise InputError(_nothing(self._path, container, tally))
+            self.info: VideoInfo = describe(self._path, container, stream, first)
         except BaseException:
             self.close()
             raise
-        self._pending: Iterator[av.VideoFrame] = chain([first], ordered)
+        self._pending = chain([first], self._ordered)
 
     @property
     def report(self) -> ReadReport:
@@ -86,9 +93,13 @@ class VideoReader:
 
     def close(self) -> None:
         """Close the file; harmless when repeated."""
-        if hasattr(self, "_decoded"):
-            self._decoded.close()
-        self._container.close()
+        self._pending = iter(())
+        self._ordered.close()
+        self._decoded.close()
+        if self._container is not None:
+            self._container.close()
+            # The decoder's threads and memory go with the last that knows of it.
+            self._container = None
 
     def __enter__(self) -> Self:
         return self
@@ -104,8 +115,10 @@ class VideoReader:
     def _frame(self, decoded: av.VideoFrame) -> Frame:
         color = color_of(decoded)
         color = self._colors.setdefault(color, color)
+        size = (self.info.width, self.info.height)
+        self._tally.scaled_frames += (decoded.width, decoded.height) != size
         return Frame(
-            pixels=self._to_rgb(decoded, color),
+            pixels=self._to_rgb(decoded, color, size=size),
             pts=decoded.pts,
             time_base=self.info.time_base,
             duration=decoded.duration,
@@ -114,58 +127,64 @@ class VideoReader:
             color=color,
         )
 
-    def _decode(self) -> Generator[av.VideoFrame, None, None]:
-        tally, stream = self._tally, self._stream
-        if not ends_are_known(self._container):
-            for other in self._container.streams:
-                if other.index != stream.index:
-                    other.discard = Discard.all
-        packets = self._container.demux()
-        last: int | None = None
-        owed = 0  # packets that were taken without a frame or an error to show for it
-        while True:
-            try:
-                packet = next(packets, None)
-            except av.FFmpegError as error:
-                tally.error = error.strerror or str(error)
-                packet = None
-            if packet is not None:
-                is_video = packet.stream_index == stream.index
-                if packet.size:
-                    tally.saw(packet, video=is_video)
-                if not (packet.size and is_video):
-                    continue
-                if packet.is_corrupt and not self._container.format.name.startswith("mpeg"):
-                    # Only a part of it is in the file; a transport stream may still be usable.
-                    tally.corrupt_packets += 1
-                    continue
-            try:
-                # None flushes: the frames that the decoder still holds come out.
-                frames = stream.decode(packet)
-            except av.FFmpegError:
-                # Damage met while flushing is counted below.
-                tally.corrupt_packets += packet is not None
-                frames = []
-            else:
-                owed += packet is not None and not packet.is_discard
-            for frame in frames:
-                owed -= 1
-                last = frame.pts
-                yield frame
-            if packet is None:
-                break
-        if owed > 0 and last is not None:
-            owed += tally.corrupt_packets
-            for frame in frames_after(self._path, last, tally):
-                owed -= 1
-                yield frame
-            owed -= tally.corrupt_packets
-        if tally.corrupt_packets:
-            # Decoders drop some pictures without a word once their references are gone.
-            tally.corrupt_packets += max(0, owed)
-        tally.finish(self._container, stream)
 
-    def _nothing(self) -> str:
-        if self._tally.packets:
-            return f"{self._path}: no frame could be decoded: the video is damaged"
-        return f"{self._path}: the video has no frames"
+def _decode(
+    path: Path, container: InputContainer, stream: VideoStream, tally: Tally
+) -> Generator[av.VideoFrame, None, None]:
+    if not ends_are_known(container):
+        for other in container.streams:
+            if other.index != stream.index:
+                other.discard = Discard.all
+    packets = packets_of(container)
+    last: int | None = None
+    owed = 0  # packets that were taken without a frame or an error to show for it
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.FFmpegError as error:
+            tally.error = error.strerror or str(error)
+            packet = None
+        if packet is not None:
+            is_video = packet.stream_index == stream.index
+            if packet.size:
+                tally.saw(packet, video=is_video)
+            if not (packet.size and is_video):
+                continue
+            if packet.is_corrupt and not container.format.name.startswith("mpeg"):
+                # Only a part of it is in the file; a transport stream may still be usable.
+                tally.corrupt_packets += 1
+                continue
+        try:
+            # None flushes: the frames that the decoder still holds come out.
+            frames = stream.decode(packet)
+        except av.FFmpegError:
+            # Damage met while flushing is counted below.
+            tally.corrupt_packets += packet is not None
+            frames = []
+        else:
+            owed += packet is not None and not packet.is_discard
+        for frame in frames:
+            owed -= 1
+            last = frame.pts
+            yield frame
+        if packet is None:
+            break
+    if owed > 0 and last is not None:
+        owed += tally.corrupt_packets
+        for frame in frames_after(path, last, tally):
+            owed -= 1
+            yield frame
+        owed -= tally.corrupt_packets
+    # Decoders drop some pictures without a word once their references are gone.
+    tally.owes(owed)
+    tally.finish(container, stream)
+
+
+def _nothing(path: Path, container: InputContainer, tally: Tally) -> str:
+    if container.format.name == "webp_pipe":
+        return f"{path}: this build of FFmpeg cannot decode animated WebP; make it a GIF"
+    if tally.packets and not tally.key_seen:
+        return f"{path}: no frame could be decoded: no key frame is there, or whole"
+    if tally.packets:
+        return f"{path}: no frame could be decoded: the video is damaged"
+    return f"{path}: the video has no frames"

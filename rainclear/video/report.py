@@ -40,10 +40,14 @@ class Tally:
 
     frames: int = 0
     packets: int = 0
+    headless: int = 0
     corrupt_packets: int = 0
     damaged_frames: int = 0
+    scaled_frames: int = 0
+    key_seen: bool = False
     end: float = 0.0
     last_cut: bool = False
+    no_key_first: bool = False
     error: str | None = None
     loss: str | None = None
 
@@ -51,12 +55,25 @@ class Tally:
         """Count a packet of any stream."""
         if video:
             self.packets += 1
+            self.key_seen = self.key_seen or packet.is_keyframe
+            # Those before the first key frame miss pictures that they are predicted from.
+            self.headless += not self.key_seen
             # The demuxer marks a packet that the file holds only in part.
             self.last_cut = packet.is_corrupt
         if packet.pts is not None:
             self.end = max(
                 self.end, float((packet.pts + (packet.duration or 0)) * packet.time_base)
             )
+
+    def owes(self, pictures: int) -> None:
+        """Count packets that gave neither a picture nor an error, where damage explains it.
+
+        Elsewhere it is no loss: two fields may be one picture, and some packets are not shown.
+        """
+        if not self.corrupt_packets:
+            pictures = min(pictures, self.headless)
+            self.no_key_first = pictures > 0
+        self.corrupt_packets += max(0, pictures)
 
     def finish(self, container: InputContainer, stream: VideoStream) -> None:
         """Judge, after the last packet, whether the file was complete."""
@@ -77,10 +94,19 @@ class Tally:
     def report(self) -> ReadReport:
         """The counts as a value."""
         parts = [self.loss] if self.loss else []
+        if self.no_key_first:
+            parts.append("the video does not begin with a key frame")
         if self.corrupt_packets:
-            parts.append(f"{self.corrupt_packets} packets gave no picture because of damage")
+            packets = _count(self.corrupt_packets, "packet")
+            parts.append(f"{packets} gave no picture because of damage")
         if self.damaged_frames:
-            parts.append(f"{self.damaged_frames} frames are damaged")
+            verb = "is" if self.damaged_frames == 1 else "are"
+            parts.append(f"{_count(self.damaged_frames, 'frame')} {verb} damaged")
+        if self.scaled_frames:
+            parts.append(
+                "the size of the picture changes: "
+                f"{_count(self.scaled_frames, 'frame')} scaled to that of the first"
+            )
         return ReadReport(
             frames=self.frames,
             corrupt_packets=self.corrupt_packets,
@@ -88,6 +114,10 @@ class Tally:
             truncated=self.loss is not None,
             message="; ".join(parts) or None,
         )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + "s" * (number != 1)
 
 
 def _expected_packets(container: InputContainer, stream: VideoStream) -> int:

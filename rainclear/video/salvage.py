@@ -1,13 +1,13 @@
 """Gets out of a damaged file what a decoder holds back, in the right order."""
 
 from bisect import insort
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 
 import av
 
 from rainclear.video.report import Tally
-from rainclear.video.source import open_source
+from rainclear.video.source import open_source, packets_of
 
 __all__ = ["frames_after", "in_order"]
 
@@ -17,7 +17,7 @@ DEPTH = 4
 
 def in_order(
     frames: Iterable[av.VideoFrame], damaged: Callable[[], bool]
-) -> Iterator[av.VideoFrame]:
+) -> Generator[av.VideoFrame, None, None]:
     """Sort frames by pts over a window of a few, from the first damage on.
 
     A decoder that misses pictures gives later frames before earlier ones for a while.
@@ -54,7 +54,7 @@ def frames_after(path: Path, pts: int, tally: Tally) -> Iterator[av.VideoFrame]:
     try:
         stream.thread_count = 1
         container.seek(pts, stream=stream)
-        for packet in container.demux(stream):
+        for packet in packets_of(container, stream):
             if packet.is_corrupt:
                 continue
             try:

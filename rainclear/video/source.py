@@ -1,16 +1,20 @@
 """Opens a video file, or says in one line why it cannot be opened."""
 
+import errno
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import av
 from av.container import InputContainer
-from av.stream import Disposition
+from av.packet import Packet
+from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from rainclear.errors import InputError
 
-__all__ = ["main_video_stream", "open_source", "url_of"]
+__all__ = ["main_video_stream", "open_source", "packets_of", "url_of"]
 
 # FFmpeg "plays" text files as terminal art.
 _NOT_VIDEO = {"tty", "bin", "xbin", "adf", "idf"}
@@ -46,6 +50,16 @@ def open_source(path: str | os.PathLike[str]) -> tuple[InputContainer, VideoStre
     except BaseException:
         container.close()
         raise
+
+
+def packets_of(container: InputContainer, *streams: Stream) -> "Iterator[Packet[Stream]]":
+    """All packets of some streams, or of all that are known when the file is opened.
+
+    Others may appear on the way, in transport streams and Flash video. They are passed over: PyAV
+    knows nothing of them, and at the end of the file stumbles over them.
+    """
+    with suppress(IndexError):
+        yield from container.demux(*streams)
 
 
 def main_video_stream(container: InputContainer, path: Path) -> VideoStream:
@@ -86,9 +100,13 @@ def _check_readable(path: Path) -> None:
 def _reason(path: Path, error: Exception) -> str:
     if _has_no_index(path):
         return _CUT.format(path=path)
-    if isinstance(error, av.error.InvalidDataError):
+    if isinstance(error, av.error.InvalidDataError | av.error.PermissionError):
         return f"{path}: not a video, or damaged beyond reading"
-    return f"{path}: cannot be opened: {error}"
+    if isinstance(error, av.error.EOFError):
+        return f"{path}: the video has no frames: the file ends after its head"
+    if getattr(error, "errno", None) == errno.EIO:
+        return f"{path}: cannot be read: the file is damaged, or the disk that it is on"
+    return f"{path}: cannot be opened: {getattr(error, 'strerror', None) or error}"
 
 
 def _has_no_index(path: Path) -> bool:

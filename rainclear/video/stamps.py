@@ -6,6 +6,9 @@ from rainclear.frame import Frame
 
 __all__ = ["Stamps"]
 
+# Ticks; containers refuse more, and only damaged files have them.
+_LONGEST = 2**31
+
 
 class Stamps:
     """Gives each frame its pts and duration in the units of the output.
@@ -24,13 +27,15 @@ class Stamps:
         self.shift = Fraction(0)
         self.notes: list[str] = []
         self._time_base = time_base
-        self._nominal = max(1, round(1 / rate / time_base))
+        self._nominal = min(max(1, round(1 / rate / time_base)), _LONGEST - 1)
         self._last: int | None = None
 
     def of(self, frame: Frame) -> tuple[int, int]:
         """Pts and duration of the next frame; each pts is greater than the one before."""
         factor = frame.time_base / self._time_base
         duration = round(frame.duration * factor) if frame.duration else self._nominal
+        if not 0 < duration < _LONGEST:
+            duration = self._nominal
         if frame.pts is None:
             pts = 0 if self._last is None else self._last + self._nominal
         else:

@@ -5,19 +5,24 @@ import io
 from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import av
+from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Discard, Stream
 
-from rainclear.video.source import main_video_stream, url_of
+from rainclear.video.source import main_video_stream, packets_of, url_of
 
 __all__ = ["MOV_FAMILY", "StreamCopier"]
 
 MOV_FAMILY = ("mp4", "mov", "3gp", "ipod")
 
+# Packets among which sound and the like should have begun.
+_SAMPLES = 200
+_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 _KINDS = ("audio", "subtitle", "attachment")
 # Tags that describe the old file rather than the drive.
 _OWN_TAGS = {"MAJOR_BRAND", "MINOR_VERSION", "COMPATIBLE_BRANDS", "ENCODER", "DURATION", "BPS"}
@@ -53,11 +58,14 @@ class StreamCopier:
         output.metadata.update(_tags(self._input.metadata))
         output.set_chapters(self._input.chapters())
         video.metadata.update(_tags(main.metadata))
-        for stream in self._input.streams:
-            if stream.index != main.index:
-                self._add(stream)
+        others = [stream for stream in self._input.streams if stream.index != main.index]
+        samples = _first_packets(source, {stream.index for stream in others})
+        for stream in others:
+            self._add(stream, samples.get(stream.index))
         copied = [self._input.streams[i] for i in self._targets]
-        self._packets: Iterator[Packet[Stream]] = iter(self._input.demux(copied) if copied else ())
+        self._packets: Iterator[Packet[Stream]] = (
+            packets_of(self._input, *copied) if copied else iter(())
+        )
         self._next: Packet[Stream] | None = None
 
     @property
@@ -90,15 +98,15 @@ class StreamCopier:
         self._packets = iter(())
         self._input.close()
 
-    def _add(self, stream: Stream) -> None:
+    def _add(self, stream: Stream, sample: "Packet[Stream] | None") -> None:
         kind = stream.type
         name = f"{kind} stream {stream.index}"
         if kind == "data" and self._input.chapters():
             # MP4 keeps chapter titles in such a stream; they were copied above.
             stream.discard = Discard.all
             return
-        if kind in _KINDS and _carries(self._output.format.name, stream):
-            target = self._output.add_stream_from_template(stream)
+        if kind in _KINDS and _carries(self._output.format.name, stream, sample):
+            target = _add_copy(self._output, stream)
             target.metadata.update(_tags(stream.metadata))
             target.disposition = stream.disposition
             self._targets[stream.index] = target
@@ -146,12 +154,42 @@ def _tags(tags: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in tags.items() if keep(name)}
 
 
-def _carries(container: str, stream: Stream) -> bool:
-    """Try the head of a throw-away file, as muxers refuse some streams only there."""
+def _first_packets(source: Path, wanted: set[int]) -> "dict[int, Packet[Stream]]":
+    """One packet of each stream that has one near the beginning of the file, by index."""
+    found: dict[int, Packet[Stream]] = {}
+    if not wanted:
+        return found
+    with (
+        av.open(url_of(source), "r", metadata_errors="replace") as container,
+        suppress(av.FFmpegError),
+    ):
+        for packet in islice(packets_of(container), _SAMPLES):
+            if packet.size and packet.pts is not None and packet.stream_index in wanted:
+                found.setdefault(packet.stream_index, packet)
+            if len(found) == len(wanted):
+                break
+    return found
+
+
+def _add_copy(container: OutputContainer, stream: Stream) -> Stream:
+    target = container.add_stream_from_template(stream)
+    if isinstance(target, AudioStream) and target.codec_context.layout.name.endswith("channels"):
+        # AVI and WAV count channels without naming them, and MP4 takes no PCM without names.
+        context = target.codec_context
+        context.layout = _LAYOUTS.get(context.channels, context.layout)
+    return target
+
+
+def _carries(container: str, stream: Stream, sample: "Packet[Stream] | None") -> bool:
+    """Try it with a throw-away file, as muxers refuse some streams only at its head or end."""
     trial = av.open(io.BytesIO(), "w", format=container)
     try:
-        trial.add_stream_from_template(stream)
+        target = _add_copy(trial, stream)
         trial.start_encoding()
+        if sample is not None:
+            sample.stream = target
+            trial.mux(sample)
+            trial.close()
     except (av.FFmpegError, ValueError):
         return False
     finally:

@@ -21,12 +21,13 @@ from rainclear.video.encoder import (
     choose_pixel_format,
     encoder_options,
     find_encoder,
+    keeps_fields,
     output_color,
     stamps_by_number,
 )
 from rainclear.video.image import is_image
 from rainclear.video.partial import PartialFile, output_errors
-from rainclear.video.probe import VideoInfo
+from rainclear.video.probe import FieldOrder, VideoInfo
 from rainclear.video.read import VideoReader
 from rainclear.video.source import url_of
 from rainclear.video.stamps import Stamps
@@ -50,7 +51,8 @@ class VideoWriter:
     2**31 ticks between two frames does not fit MP4 and raises.
 
     Picture: 8-bit stays 8-bit and deeper stays 10-bit or more where the encoder can; 4:2:2 and
-    4:4:4 sources keep their chroma. Sides of odd length are kept, for x264 and x265 by unhalved
+    4:4:4 sources keep their chroma. Fields of interlaced video stay as they are, and x264 marks
+    them. Sides of odd length are kept, for x264 and x265 by unhalved
     chroma, which fewer players decode. Matrix, range, primaries and transfer are those of the
     source. The display matrix is kept; in containers without one (AVI, MPEG-TS) the pixels are
     turned upright instead. HDR mastering data and captions inside the video are not kept.
@@ -110,11 +112,14 @@ class VideoWriter:
         self._rate = info.rate or DEFAULT_RATE
         self._time_base = info.time_base
         self._stamps = Stamps(time_base=info.time_base, rate=self._rate)
+        self._own: list[str] = []
+        self._copied: list[str] = []
         self._first = self._end = 0
         self._start: int | None = None
         self._encoding: dict[int, tuple[int, int]] = {}
         self._copier: StreamCopier | None = None
         self._container: av.container.OutputContainer | None = None
+        self._stream: VideoStream | None = None
         self._done = False
 
         encoder = find_encoder(codec)
@@ -131,7 +136,8 @@ class VideoWriter:
     @property
     def notes(self) -> list[str]:
         """One line for each thing that could not be kept."""
-        return self._stamps.notes + (self._copier.notes if self._copier else [])
+        copied = self._copier.notes if self._copier else self._copied
+        return self._own + self._stamps.notes + copied
 
     def write(self, frame: Frame) -> None:
         """Encode one frame; frames come in order of time.
@@ -142,6 +148,8 @@ class VideoWriter:
         Raises:
             OutputError: The frame has another size or kind, or the disk is full.
         """
+        if self._stream is None:
+            raise OutputError(f"{self.path}: is closed, so no frame can be added")
         pts, duration = self._stamps.of(frame)
         if self._copier:
             self._copier.shift = self._stamps.shift
@@ -167,6 +175,7 @@ class VideoWriter:
         try:
             if not self.frames:
                 raise OutputError(f"{self.path}: no frame was written, so there is no video")
+            assert self._stream is not None
             with output_errors(self.path):
                 self._mux(self._stream.encode(None), last=True)
                 if self._copier:
@@ -189,6 +198,9 @@ class VideoWriter:
                     self._container.close()
         finally:
             self._file.discard()
+            # The encoder's threads and memory go with the last that knows of it.
+            self._copied = self._copier.notes if self._copier else self._copied
+            self._copier = self._container = self._stream = None
 
     def __enter__(self) -> Self:
         return self
@@ -226,8 +238,8 @@ class VideoWriter:
             height=height,
         )
         aspect = info.sample_aspect_ratio
-        self._by_number = stamps_by_number(encoder.name, self._time_base)
-        self._stream: VideoStream = add_encoder(
+        self._by_number = stamps_by_number(encoder.name)
+        self._stream = add_encoder(
             self._container,
             encoder,
             width=width,
@@ -236,7 +248,9 @@ class VideoWriter:
             rate=self._rate,
             time_base=self._time_base,
             sample_aspect_ratio=1 / aspect if aspect and self._turns % 2 else aspect,
-            options=encoder_options(encoder.name, crf=crf, preset=preset),
+            options=encoder_options(
+                encoder.name, crf=crf, preset=preset, field_order=self._field_order(encoder, height)
+            ),
             crf=crf,
             threads=threads,
         )
@@ -255,6 +269,16 @@ class VideoWriter:
         if self._in_mov:
             self._container.container_options["movie_timescale"] = str(self._movie_timescale())
         self._container.start_encoding()
+
+    def _field_order(self, encoder: av.codec.Codec, height: int) -> FieldOrder | None:
+        """Order of the fields that the output gets; a video that was turned or scaled has none."""
+        order = self._info.field_order
+        if order is None:
+            return None
+        if height == self._info.height and keeps_fields(encoder.name, height=height):
+            return order
+        self._own.append("the video is interlaced, and the output is not marked so")
+        return None
 
     def _movie_timescale(self) -> int:
         """A tick in which the start of every stream is whole: MP4 rounds starts to it."""

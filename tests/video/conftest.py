@@ -59,6 +59,7 @@ def make_video(tmp_path: Path) -> MakeVideo:
         tags: tuple[int, int, int, int] | None = None,
         options: dict[str, str] | None = None,
         container_options: dict[str, str] | None = None,
+        prepare: Callable[[av.container.OutputContainer, av.VideoStream], object] | None = None,
     ) -> Path:
         path = tmp_path / name
         scale = {"movie_timescale": str(time_base.denominator)} if path.suffix == ".mp4" else {}
@@ -78,6 +79,8 @@ def make_video(tmp_path: Path) -> MakeVideo:
                 mark = {"id": 1, "start": 0, "end": 400, "time_base": Fraction(1, 1000)}
                 out.set_chapters([mark | {"metadata": {"title": "bridge"}}])
             audio = add_sound(out, sound) if sound else None
+            if prepare:
+                prepare(out, stream)
             out.start_encoding()
             for index, stamp in enumerate(pts):
                 frame = picture(index, *size, pixel_format)

@@ -33,6 +33,9 @@ class FakeCamera:
     def set(self, key, value):
         self.settings[key] = value
 
+    def get(self, key):
+        return 20.0 if key == cv2.CAP_PROP_FPS else 0.0
+
     def read(self):
         self.left -= 1
         if self.left < 0:
@@ -59,6 +62,7 @@ def cameras(monkeypatch):
             cvtColor=cv2.cvtColor,
             COLOR_BGR2RGB=cv2.COLOR_BGR2RGB,
             CAP_PROP_BUFFERSIZE=cv2.CAP_PROP_BUFFERSIZE,
+            CAP_PROP_FPS=cv2.CAP_PROP_FPS,
         ),
     )
     return made
@@ -79,6 +83,7 @@ def test_a_camera_gives_rgb_with_times_until_it_is_unplugged(cameras, name, devi
     assert frames[0].pts == 0
     assert frames[2].pts >= frames[1].pts
     assert frames[0].time_base == Fraction(1, 1_000_000)
+    assert frames[0].duration == 50_000
 
 
 def test_a_camera_that_is_not_there(cameras):

@@ -190,3 +190,30 @@ def test_close_twice(source, tmp_path):
         writer.close()
     writer.abort()
     assert names(tmp_path) == {"in.mp4", "out.mp4"}
+
+
+def test_a_closed_file_takes_no_frame(source, tmp_path):
+    writer = VideoWriter(tmp_path / "out.mp4", template=probe(source))
+    writer.write(frame())
+    writer.close()
+    with pytest.raises(OutputError, match="is closed"):
+        writer.write(frame())
+
+
+def test_what_a_killed_job_left_is_removed(source, tmp_path):
+    info = probe(source)
+    running = VideoWriter(tmp_path / "out.mp4", template=info)
+    (left,) = [p for p in tmp_path.iterdir() if "partial" in p.name]
+    killed = left.with_name(".out.partial-1-0.mp4")
+    fresh = left.with_name(".out.partial-2-0.mp4")
+    others = [left.with_name(n) for n in (".out.partial-1-0.mkv", ".out2.partial-1-0.mp4")]
+    for path in (killed, fresh, *others):
+        path.write_bytes(b"some frames")
+    for path in (killed, left, *others):
+        os.utime(path, (1e9, 1e9))
+    with VideoWriter(tmp_path / "out.mp4", template=info, overwrite=True) as writer:
+        writer.write(frame())
+        assert not killed.exists()
+    assert left.exists() and fresh.exists() and all(path.exists() for path in others)
+    running.abort()
+    assert not left.exists()

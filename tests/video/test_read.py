@@ -1,3 +1,5 @@
+import gc
+import os
 import random
 from fractions import Fraction
 
@@ -189,3 +191,19 @@ def test_unreadable(make_video, monkeypatch):
 
 def test_colon_in_the_name(make_video):
     assert len(stamps(make_video("a:b.mp4"))) == 12
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="counts threads as Linux does")
+def test_closing_in_the_middle_ends_the_decoders_threads(make_video):
+    path = make_video(pts=range(40))
+    gc.disable()  # it would do what closing has to
+    try:
+        before = len(os.listdir("/proc/self/task"))
+        reader = VideoReader(path, threads=4)
+        next(iter(reader))
+        assert len(os.listdir("/proc/self/task")) > before
+        reader.close()
+        assert len(os.listdir("/proc/self/task")) == before
+        assert list(reader) == []
+    finally:
+        gc.enable()

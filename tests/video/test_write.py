@@ -1,3 +1,4 @@
+from dataclasses import replace
 from fractions import Fraction
 
 import av
@@ -30,6 +31,7 @@ def times(path) -> list[Fraction]:
         return [f.pts * f.time_base for f in container.decode(video=0)]
 
 
+TICK = Fraction(1, 1000)
 VFR = [0, 1000, 2500, 2600, 9000, 9001, 12000, 20000]
 
 
@@ -224,3 +226,23 @@ def test_crf_and_preset_matter(make_video, tmp_path):
     copy(rough, tmp_path / "small.mp4", crf=45, preset="ultrafast")
     copy(rough, tmp_path / "large.mp4", crf=1, preset="ultrafast")
     assert (tmp_path / "large.mp4").stat().st_size > (tmp_path / "small.mp4").stat().st_size
+
+
+def test_a_pause_and_a_damaged_duration_do_not_stop_mpeg4(make_video, tmp_path):
+    template = probe(make_video("in.mkv"))
+    picture = np.zeros((48, 64, 3), np.uint8)
+    target = tmp_path / "out.mp4"
+    with VideoWriter(target, template=template, codec="mpeg4") as writer:
+        for pts, duration in ((0, 2**42), (40, -5), (40 + 3_600_000, 40)):
+            writer.write(Frame(pixels=picture, pts=pts, duration=duration, time_base=TICK))
+    assert times(target) == [0, Fraction(40, 1000), 3600 + Fraction(40, 1000)]
+
+
+@pytest.mark.parametrize("rate", [Fraction(1, 5000), Fraction(100_000), Fraction(30000, 1001)])
+def test_mpeg4_at_any_rate(make_video, tmp_path, rate):
+    template = replace(probe(make_video()), rate=rate, time_base=TICK)
+    target = tmp_path / "out.mp4"
+    with VideoWriter(target, template=template, codec="mpeg4") as writer:
+        for pts in (0, 40, 5_000_000):
+            writer.write(Frame(pixels=np.zeros((48, 64, 3), np.uint8), pts=pts, time_base=TICK))
+    assert times(target) == [0, Fraction(40, 1000), 5000]
