@@ -193,6 +193,8 @@ class TrainingRecipe(Settings):
         validate_every: Steps between two validations, which also write a checkpoint.
         save_every: Steps between two checkpoints besides.
         keep_last: Checkpoints kept; the best by validation is kept anyway.
+        pack: Write the finished weights in 8 bits a value, a quarter of the size; see
+            :mod:`rainclear.runtime.packing`.
         log_every: Steps over which a line of the log and a point of the curves are the mean.
         start_from: Model, by name or folder, whose weights the network begins with.
         first_from: Model, by name or folder, whose weights the first network of a cascade
@@ -211,6 +213,7 @@ class TrainingRecipe(Settings):
     validate_every: int = Field(1000, ge=1)
     save_every: int = Field(200, ge=1)
     keep_last: int = Field(3, ge=1)
+    pack: bool = False
     log_every: int = Field(10, ge=1)
     start_from: str | None = None
     first_from: str | None = None

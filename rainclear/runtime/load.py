@@ -13,6 +13,7 @@ from rainclear.config import ArchitectureSpec
 from rainclear.errors import ConfigError, ModelError
 from rainclear.nn.registry import NETWORKS, Network
 from rainclear.nn.reparam import fold_reparam
+from rainclear.runtime.packing import unpack_weights
 from rainclear.zoo import find_model
 
 __all__ = ["build_network", "load_model", "network_of"]
@@ -67,7 +68,7 @@ def load_model(name: str) -> nn.Module:
     path = folder.checked_weights()
     network = fold_reparam(build_network(folder.spec.architecture))
     try:
-        weights: dict[str, Tensor] = load_file(path)
+        weights: dict[str, Tensor] = unpack_weights(load_file(path))
         network.load_state_dict(weights)
     except (SafetensorError, RuntimeError) as error:
         # PyTorch's first line only names the class; the second says what differs, at length.

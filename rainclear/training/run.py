@@ -24,6 +24,7 @@ from rainclear.data.scenes import load_scenes
 from rainclear.errors import ConfigError, ModelError, OutputError
 from rainclear.nn.reparam import fold_reparam
 from rainclear.runtime.load import build_network, load_model
+from rainclear.runtime.packing import pack_weights
 from rainclear.training.checkpoint import load_checkpoint, whole_file
 from rainclear.training.fabric import Accelerator, open_devices
 from rainclear.training.init import initialise
@@ -200,9 +201,15 @@ def keep_first(network: nn.Module, name: str) -> None:
 
 
 def export_model(network: nn.Module, spec: ModelSpec, out: Path) -> Path:
-    """Write ``model.safetensors`` (folded for inference) and ``model.yaml`` with its checksum."""
+    """Write ``model.safetensors`` (folded for inference) and ``model.yaml`` with its checksum.
+
+    Large kernels are packed where the recipe says so.
+    """
     folded = fold_reparam(copy.deepcopy(network).to(memory_format=torch.contiguous_format))
-    weights = save({name: t.contiguous() for name, t in folded.state_dict().items()})
+    tensors = folded.state_dict()
+    if spec.training is not None and spec.training.pack:
+        tensors = pack_weights(tensors)
+    weights = save({name: t.contiguous() for name, t in tensors.items()})
     out.mkdir(parents=True, exist_ok=True)
     with whole_file(out / "model.safetensors") as file:
         file.write(weights)

@@ -212,3 +212,17 @@ def test_recipes_that_cannot(tmp_path: Path) -> None:
         read_recipe(str(bare), ["nmae=x"])
     with pytest.raises(ConfigError, match="cannot read"):
         read_recipe(str(tmp_path / "none.yaml"), [])
+
+
+def test_packed_weights_are_nearly_the_same(tmp_path: Path, make_spec: MakeSpec) -> None:
+    spec = make_spec("training.pack=true")
+    trained = stirred(spec)
+    out = export_model(trained, spec, tmp_path / "packed")
+    plain = export_model(trained, make_spec(), tmp_path / "plain")
+    x = torch.rand(1, 3, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            load_model(str(out))(x).image, trained(x).image, atol=0.02, rtol=0
+        )
+    sizes = [(folder / "model.safetensors").stat().st_size for folder in (out, plain)]
+    assert sizes[0] < 0.8 * sizes[1]
