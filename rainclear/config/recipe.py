@@ -1,52 +1,19 @@
-"""Settings as typed, nested objects; YAML is safe-loaded, and unknown keys are refused by name."""
+"""What a training run needs, besides the data folder and the network."""
 
-import copy
-import difflib
-from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from rainclear.errors import ConfigError
+from rainclear.config.settings import Settings
 
 __all__ = [
-    "ArchitectureSpec",
-    "BranchWeights",
     "DataRecipe",
     "DetectorRecipe",
     "DualPixelRecipe",
-    "GateSpec",
     "LossRecipe",
-    "ModelSpec",
     "OptimRecipe",
     "TrainingRecipe",
-    "WeightsSpec",
-    "load_yaml",
-    "parse",
-    "with_overrides",
 ]
-
-
-class Settings(BaseModel):
-    """Base of all settings: immutable, and an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ArchitectureSpec(Settings):
-    """Which network, by its name in the registry, and the options of its constructor."""
-
-    network: str
-    options: dict[str, Any] = Field(default_factory=dict)
-
-
-class WeightsSpec(Settings):
-    """The weight file beside ``model.yaml``, its checksum and the licence it may be used under."""
-
-    file: str = "model.safetensors"
-    sha256: str
-    licence: str
 
 
 class DataRecipe(Settings):
@@ -228,142 +195,3 @@ class TrainingRecipe(Settings):
         if self.losses.detector and self.detector is None:
             raise ValueError("losses.detector needs a detector: set detector.weights to a .pt file")
         return self
-
-
-class BranchWeights(Settings):
-    """What each statistic of one rain type's S⁺ adds to the logit of the rain score.
-
-    No weight is negative: more attention never lowers the score. Statistics are measured over the
-    whole picture and enter as log₁₀(x + 3·10⁻⁴); see :mod:`rainclear.runtime.gate`.
-
-    Attributes:
-        mean: Of the mean.
-        everywhere: Of the lower quartile of the means of 6×10 cells; scenery is textured in some
-            of them, rain falls in all.
-        q50: Of the median.
-        q90: Of the quantile 0.9.
-        q99: Of the quantile 0.99.
-    """
-
-    mean: float = Field(0.0, ge=0)
-    everywhere: float = Field(0.0, ge=0)
-    q50: float = Field(0.0, ge=0)
-    q90: float = Field(0.0, ge=0)
-    q99: float = Field(0.0, ge=0)
-
-
-class GateSpec(Settings):
-    """The rain gate of a model, as ``rainclear calibrate`` writes it.
-
-    Attributes:
-        weights_sha256: Checksum of the weights it was calibrated with; it fits no others.
-        bias: Logit of the score of a picture whose statistics add nothing.
-        fresh: Added to the logit where a network that carries a state has none: on the first frame
-            of a stream and after a cut it pays more attention, rain or no rain.
-        streaks: Weights of the statistics of the streaks' S⁺.
-        drops: Weights of the statistics of the drops' S⁺.
-        on: Score from which a closed gate opens.
-        off: Score below which an open gate may close.
-        hold: Frames in a row that the score must stay below ``off`` before an open gate closes.
-    """
-
-    weights_sha256: str
-    bias: float
-    fresh: float = 0.0
-    streaks: BranchWeights = BranchWeights()
-    drops: BranchWeights = BranchWeights()
-    on: float = Field(0.5, gt=0, lt=1)
-    off: float = Field(0.35, gt=0, lt=1)
-    hold: int = Field(12, ge=1)
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.off > self.on:
-            raise ValueError(f"off ({self.off:g}) must not be above on ({self.on:g})")
-        return self
-
-
-class ModelSpec(Settings):
-    """``models/<name>/model.yaml``: a network, its weights, their rain gate, and the training."""
-
-    name: str
-    summary: str
-    architecture: ArchitectureSpec
-    weights: WeightsSpec | None = None
-    gate: GateSpec | None = None
-    training: TrainingRecipe | None = None
-
-
-S = TypeVar("S", bound=BaseModel)
-
-
-def load_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML mapping with the safe loader.
-
-    Raises:
-        ConfigError: The file is missing, is not YAML or is not a mapping.
-    """
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror or error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}") from error
-    if not isinstance(data, dict):
-        raise ConfigError(f"{path} must hold a mapping of settings, not {type(data).__name__}")
-    return data
-
-
-def _field_names(kind: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:
-    for key in location[:-1]:
-        field = kind.model_fields.get(str(key))
-        candidates = getattr(field.annotation, "__args__", (field.annotation,)) if field else ()
-        nested = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
-        if not nested:
-            return []
-        kind = nested[0]
-    return list(kind.model_fields)
-
-
-def parse(kind: type[S], data: dict[str, Any], *, source: str) -> S:
-    """Check ``data`` against ``kind``; ``source`` names the file or option in messages.
-
-    Raises:
-        ConfigError: A key is unknown (the nearest valid name is given), missing, or out of range.
-    """
-    try:
-        return kind.model_validate(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            names = _field_names(kind, first["loc"])
-            near = difflib.get_close_matches(str(first["loc"][-1]), names, n=1, cutoff=0.4)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(names)}"
-            raise ConfigError(f"{source}: unknown setting {where!r}{hint}") from error
-        raise ConfigError(f"{source}: {where}: {first['msg']}") from error
-
-
-def with_overrides(data: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
-    """Settings with ``a.b=value`` assignments applied; values are read as YAML.
-
-    Raises:
-        ConfigError: An assignment has no ``=``, goes through something that is not a mapping, or
-            its value is not YAML.
-    """
-    result = copy.deepcopy(data)
-    for assignment in assignments:
-        path, found, value = assignment.partition("=")
-        if not found or not path:
-            raise ConfigError(f"--set {assignment!r}: write it as key.key=value")
-        node = result
-        *parents, last = path.split(".")
-        for key in parents:
-            node = node.setdefault(key, {})
-            if not isinstance(node, dict):
-                raise ConfigError(f"--set {assignment!r}: {key!r} holds a value, not settings")
-        try:
-            node[last] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--set {assignment!r}: {value!r} is not valid YAML") from error
-    return result
