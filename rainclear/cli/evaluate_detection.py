@@ -10,7 +10,7 @@ from rich.table import Table
 from rainclear.cli.view import console, frame_progress
 
 if TYPE_CHECKING:
-    from rainclear.evaluation.detection import DetectionEvaluation
+    from rainclear.evaluation.detection_scores import DetectionEvaluation
 
 __all__ = ["detection"]
 
@@ -82,8 +82,10 @@ def detection(
     from rainclear.detection import load_detector
     from rainclear.errors import ConfigError
     from rainclear.evaluation.classes import parse_merges
-    from rainclear.evaluation.detection import NO_MODEL, evaluate_detection, open_detection_set
+    from rainclear.evaluation.detection import evaluate_detection
     from rainclear.evaluation.detection_page import detection_page
+    from rainclear.evaluation.detection_scores import NO_MODEL
+    from rainclear.evaluation.detection_set import open_detection_set
     from rainclear.evaluation.detection_shots import best_and_worst
     from rainclear.evaluation.labels import read_labels
     from rainclear.evaluation.report import ReportFiles

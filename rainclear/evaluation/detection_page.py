@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
-from rainclear.evaluation.detection import DetectionEvaluation, ModelGain, Score
+from rainclear.evaluation.detection_scores import DetectionEvaluation, ModelGain, Score
 from rainclear.evaluation.detection_shots import SHOWN_SCORE, DetectionShot
 from rainclear.evaluation.page import card, page
 

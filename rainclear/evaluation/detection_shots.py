@@ -8,7 +8,7 @@ import numpy as np
 
 from rainclear.detection.detections import Detections, Pixels
 from rainclear.evaluation.average_precision import overlap
-from rainclear.evaluation.detection import DetectionEvaluation
+from rainclear.evaluation.detection_scores import DetectionEvaluation
 from rainclear.evaluation.labels import GroundTruth
 from rainclear.runtime.derainer import Derainer
 

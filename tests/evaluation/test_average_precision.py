@@ -38,7 +38,7 @@ def scene(rng: np.random.Generator) -> tuple[Detections, GroundTruth]:
 
 
 def coco(pairs: list[tuple[Detections, GroundTruth]]) -> dict:
-    from rainclear.evaluation.detection import torchmetrics_map
+    from rainclear.evaluation.coco_map import torchmetrics_map
 
     return torchmetrics_map([p for p, _ in pairs], [t for _, t in pairs], [0, 1, 2])
 

@@ -10,11 +10,9 @@ import pytest
 from rainclear.detection.detections import Detections
 from rainclear.errors import ConfigError, InputError
 from rainclear.evaluation.classes import Classes, parse_merges
-from rainclear.evaluation.detection import (
-    DetectionEvaluation,
-    evaluate_detection,
-    open_detection_set,
-)
+from rainclear.evaluation.detection import evaluate_detection
+from rainclear.evaluation.detection_scores import DetectionEvaluation
+from rainclear.evaluation.detection_set import open_detection_set
 from rainclear.evaluation.labels import GroundTruth, read_labels
 
 pytest.importorskip("torchmetrics")

@@ -1,0 +1,97 @@
+"""Labelled pictures to measure detection on, with rain of their own or generated rain."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rainclear.data.readers.files import pair_folders, pictures, read_rgb
+from rainclear.detection.detections import Pixels
+from rainclear.errors import InputError
+from rainclear.evaluation.labels import GroundTruth, Labels
+from rainclear.rain.clip import RainClip
+from rainclear.rain.presets import preset
+
+__all__ = ["DetectionSet", "open_detection_set"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class DetectionSet:
+    """Labelled pictures, rainy, and clean where there is such a partner.
+
+    Attributes:
+        files: The labelled pictures.
+        labels: Their labels.
+        clean: The clean partner of each; empty if there is none.
+        rain: Preset that is rained on ``files``, which are clean then.
+    """
+
+    files: tuple[Path, ...]
+    labels: Labels
+    clean: tuple[Path, ...] = ()
+    rain: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    @property
+    def has_clean(self) -> bool:
+        """Whether every picture has a clean partner."""
+        return bool(self.clean) or self.rain is not None
+
+    def read(self, index: int) -> tuple[Pixels, Pixels | None]:
+        """The rainy and the clean picture, H×W×3 uint8 RGB; rain of the seed ``index``.
+
+        Raises:
+            InputError: A picture cannot be read, or two partners differ in size.
+        """
+        picture = _eight_bit(self.files[index])
+        if self.rain is not None:
+            height, width = picture.shape[:2]
+            rain = RainClip(preset(self.rain, height=height), height, width, seed=index)
+            rainy = rain(picture.astype(np.float32) / np.float32(255)).rainy
+            return np.rint(rainy * 255).astype(np.uint8), picture
+        if not self.clean:
+            return picture, None
+        clean = _eight_bit(self.clean[index])
+        if clean.shape != picture.shape:
+            raise InputError(f"{self.files[index]} and {self.clean[index]} differ in size")
+        return picture, clean
+
+    def truth(self, index: int, shape: tuple[int, ...]) -> GroundTruth:
+        """The labels of a picture of this shape."""
+        return self.labels.of(self.files[index], shape[0], shape[1])
+
+
+def _eight_bit(path: Path) -> Pixels:
+    pixels = read_rgb(path)
+    return (pixels >> 8).astype(np.uint8) if pixels.dtype.itemsize == 2 else pixels.astype(np.uint8)
+
+
+def open_detection_set(
+    images: Path, labels: Labels, *, clean: Path | None = None, rain: str | None = None
+) -> DetectionSet:
+    """The pictures of a folder that have labels.
+
+    Args:
+        images: Folder of rainy pictures, or of clean ones if ``rain`` is given.
+        labels: Their labels; pictures without are left out.
+        clean: Folder of clean partners of the same names.
+        rain: Preset of generated rain.
+
+    Raises:
+        InputError: There is no labelled picture, or one has no clean partner.
+        ConfigError: There is no such preset.
+    """
+    if not images.is_dir():
+        raise InputError(f"{images}: is not a folder of pictures")
+    files = tuple(file for file in pictures(images) if labels.has(file))
+    if not files:
+        raise InputError(f"{images}: no picture in it has labels")
+    if rain is not None:
+        preset(rain)
+        return DetectionSet(files=files, labels=labels, rain=rain)
+    if clean is None:
+        return DetectionSet(files=files, labels=labels)
+    partners = dict(pair_folders(images, clean))
+    return DetectionSet(files=files, labels=labels, clean=tuple(partners[f] for f in files))
