@@ -1,7 +1,9 @@
 """Shared fixtures: a tiny model, tiny videos, and no thread of ours left behind."""
 
+import ctypes
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
@@ -14,13 +16,26 @@ import pytest
 WIDTH, HEIGHT = 64, 48
 
 
+class _SignalStack(ctypes.Structure):
+    """``stack_t`` of <signal.h> on Linux."""
+
+    _fields_ = (("start", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+
+_SS_DISABLE = 2
+
+
 @pytest.fixture(autouse=True)
 def no_handler_left() -> Iterator[None]:
     """torch's DataLoader leaves a handler of SIGCHLD behind, which later tests' processes call.
 
-    With everything loaded that the whole suite loads, the kernel could not deliver that signal
-    (SIGSEGV without an address while waiting for a child).
+    Python lets its handlers run on an alternate stack where there is one, and some packages turn
+    faulthandler on, whose stack is small: with all that the whole suite loads, the kernel could not
+    deliver that signal there (SIGSEGV without an address, in a test of a DataLoader). Handlers run
+    on the thread's own stack here.
     """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).sigaltstack(ctypes.byref(_SignalStack(flags=_SS_DISABLE)), None)
     yield
     if signal.getsignal(signal.SIGCHLD) is not signal.SIG_DFL:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
