@@ -57,6 +57,10 @@ class FrameToRGB:
         # An RGB source comes back as itself, and the decoder may still predict from it.
         return pixels.copy() if rgb is frame else np.ascontiguousarray(pixels)
 
+    def close(self) -> None:
+        """End FFmpeg's threads, which otherwise live as long as the converter does."""
+        self._reformatter = VideoReformatter()
+
 
 class RGBToFrame:
     """Turns RGB arrays of one size into frames of one pixel format for an encoder.
@@ -123,3 +127,7 @@ class RGBToFrame:
         frame.color_primaries = self._color.primaries
         frame.color_trc = self._color.transfer
         return frame
+
+    def close(self) -> None:
+        """End FFmpeg's threads, which otherwise live as long as the converter does."""
+        self._reformatter = VideoReformatter()

@@ -96,6 +96,7 @@ class VideoReader:
         self._pending = iter(())
         self._ordered.close()
         self._decoded.close()
+        self._to_rgb.close()
         if self._container is not None:
             self._container.close()
             # The decoder's threads and memory go with the last that knows of it.

@@ -121,6 +121,7 @@ class VideoWriter:
         self._container: av.container.OutputContainer | None = None
         self._stream: VideoStream | None = None
         self._done = False
+        self._convert: RGBToFrame | None = None
 
         encoder = find_encoder(codec)
         if is_image(path):
@@ -155,6 +156,7 @@ class VideoWriter:
             self._copier.shift = self._stamps.shift
         with output_errors(self.path, f"frame {frame.index} cannot be written"):
             pixels = np.asarray(frame.pixels)
+            assert self._convert is not None
             encoded = self._convert(np.rot90(pixels, self._turns) if self._turns else pixels)
             self._first = pts if not self.frames else self._first
             number = self.frames if self._by_number else pts
@@ -198,6 +200,8 @@ class VideoWriter:
                     self._container.close()
         finally:
             self._file.discard()
+            if self._convert is not None:
+                self._convert.close()
             # The encoder's threads and memory go with the last that knows of it.
             self._copied = self._copier.notes if self._copier else self._copied
             self._copier = self._container = self._stream = None
