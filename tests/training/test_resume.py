@@ -4,10 +4,11 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from rainclear.config import ModelSpec
@@ -18,7 +19,10 @@ from rainclear.training.run import train_model
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+import torch
 from rainclear.training.run import read_recipe, train_model
+
+torch.set_num_threads(1)
 
 def report(progress):
     if progress.step == 5:
@@ -33,6 +37,15 @@ def curve(folder: Path) -> list[dict[str, float]]:
     lines = (folder / "losses.jsonl").read_text().splitlines()
     times = ("seconds_per_step", "waiting")
     return [{k: v for k, v in json.loads(line).items() if k not in times} for line in lines]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """How sums are split among threads shows in the last digits, which are compared here."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def test_kill_9_loses_nothing(
