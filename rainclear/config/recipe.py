@@ -28,6 +28,8 @@ class DataRecipe(Settings):
         margin: Pixels rained on around a crop, so that drops show what lies outside it.
         batch: Clips in a batch, over all devices together.
         dry: Share of clips without any rain.
+        weather: Share of the rainy clips whose rain is one shower seen from a vehicle, around the
+            presets; the others take anything (:mod:`rainclear.rain.mixture`).
         dead_leaves: Share of clips over procedural pictures (occluding discs of all sizes).
         max_frames: Frames kept of each video.
         workers: Processes that make clips.
@@ -41,6 +43,7 @@ class DataRecipe(Settings):
     margin: int = Field(16, ge=0)
     batch: int = Field(4, ge=1)
     dry: float = Field(0.1, ge=0, le=1)
+    weather: float = Field(0.45, ge=0, le=1)
     dead_leaves: float = Field(0.2, ge=0, le=1)
     max_frames: int = Field(240, ge=1)
     workers: int = Field(2, ge=0)

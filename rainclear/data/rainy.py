@@ -17,7 +17,7 @@ from rainclear.data.deadleaves import dead_leaves
 from rainclear.data.scenes import Scene, View, sample_view
 from rainclear.rain.camera import Camera
 from rainclear.rain.clip import RainClip, RainParams
-from rainclear.rain.mixture import random_camera, random_rain
+from rainclear.rain.mixture import random_camera, random_rain, random_weather, road_camera
 
 __all__ = ["RainyClips", "rain_on"]
 
@@ -104,12 +104,24 @@ class RainyClips(IterableDataset[dict[str, Tensor]]):
             scene = self.scenes[int(rng.choice(len(self.scenes), p=self.weights))]
         size = recipe.crop + 2 * recipe.margin
         clip, view = sample_view(scene, rng, size=size, length=recipe.frames)
-        camera = random_camera(rng, size, size)
-        params = None if rng.random() < recipe.dry else random_rain(rng, camera)
-        if params is not None and rng.random() < _LEVEL:
-            params = _on_the_road(params, view, rng)
+        params, camera = self._rain(view, rng, size)
         seed = int(rng.integers(2**31))
         return rain_on(clip, params, seed=seed, margin=recipe.margin, camera=camera)
+
+    def _rain(
+        self, view: View, rng: np.random.Generator, size: int
+    ) -> tuple[RainParams | None, Camera]:
+        draw = rng.random()
+        if draw >= self.recipe.dry and rng.random() < self.recipe.weather:
+            camera = road_camera(rng, size, top=view.top, share=view.height)
+            return _on_the_road(random_weather(rng), view, rng), camera
+        camera = random_camera(rng, size, size)
+        if draw < self.recipe.dry:
+            return None, camera
+        params = random_rain(rng, camera)
+        if rng.random() < _LEVEL:
+            params = _on_the_road(params, view, rng)
+        return params, camera
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Yield samples for ever; worker ``k`` of ``n`` makes every n-th batch.

@@ -138,7 +138,8 @@ def _develop(frames: list[Pixels], rng: np.random.Generator) -> list[npt.NDArray
     gain = float(np.clip(rng.lognormal(-0.1, 0.28), 0.15, 1.6))
     gamma = float(np.clip(rng.lognormal(0, 0.2), 0.6, 1.7))
     balance = rng.normal(1, 0.06, 3)
-    grey = float(rng.uniform(0, 0.7)) if rng.random() < 0.4 else 0.0
+    # Not often: a scene that has lost its colours looks like one behind a veil.
+    grey = float(rng.uniform(0, 0.7)) if rng.random() < 0.15 else 0.0
     table = np.clip(np.linspace(0, 1, 256) ** gamma * gain, 0, 1).astype(np.float32)
     noise = float(rng.uniform(0, 0.02)) if rng.random() < 0.5 else 0.0
     result = []

@@ -9,8 +9,9 @@ from rainclear.rain.clip import RainParams
 from rainclear.rain.drops import DropParams
 from rainclear.rain.rainfall import RainfallParams
 from rainclear.rain.streaks import StreakLayer
+from rainclear.rain.veil import HORIZON, extinction
 
-__all__ = ["random_camera", "random_rain"]
+__all__ = ["random_camera", "random_rain", "random_weather", "road_camera"]
 
 
 def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
@@ -31,6 +32,30 @@ def random_camera(rng: np.random.Generator, height: int, width: int) -> Camera:
         exposure=_log_uniform(rng, 0.001, 0.02),
         aperture=_log_uniform(rng, 0.0005, 0.006),
         focus=float("inf") if rng.random() < 0.7 else _log_uniform(rng, 3, 20),
+    )
+
+
+def road_camera(
+    rng: np.random.Generator, size: int, *, top: float = 0.0, share: float = 1.0
+) -> Camera:
+    """A vehicle's camera, of which a square window is looked at: of some 60 degrees, looking ahead.
+
+    Args:
+        rng: Source of all randomness.
+        size: Height and width of the window in pixels.
+        top: Upper edge of the window, in heights of the frame.
+        share: Height of the window, in heights of the frame.
+    """
+    height = size / share
+    width = height * float(rng.uniform(1.3, 3.3))
+    return Camera(
+        height=size,
+        width=size,
+        focal=0.87 * min(width, 1.8 * height) * _log_uniform(rng, 0.75, 1.35),
+        cx=width / 2 - max(0.0, width - size) * float(rng.random()),
+        cy=(0.5 - top) * height,
+        exposure=_log_uniform(rng, 0.002, 0.012),
+        aperture=_log_uniform(rng, 0.001, 0.004),
     )
 
 
@@ -126,4 +151,41 @@ def random_rain(rng: np.random.Generator, camera: Camera) -> RainParams:
         tint=tuple(float(v) for v in rng.normal(1.0, 0.05, 3)),  # type: ignore[arg-type]
         horizon=float(rng.uniform(-0.5, 1.2)),
         additive=bool(rng.random() < 0.35),
+    )
+
+
+def random_weather(rng: np.random.Generator) -> RainParams:
+    """Rain as a vehicle meets it: fall, veil and drops of one shower, around the presets.
+
+    The veil follows the rain rate (:func:`rainclear.rain.veil.extinction`) as far as the depth of
+    the street allows, so streaks and drops tell how much of it to take off. To be seen by a
+    :func:`road_camera`.
+
+    Args:
+        rng: Source of all randomness.
+    """
+    rate = _log_uniform(rng, 2, 90)
+    speed = 0.0 if rng.random() < 0.15 else float(rng.uniform(5, 110))
+    tint = tuple(float(v) for v in rng.normal(1.0, 0.02, 3))
+    veil = extinction(rate) * HORIZON * _log_uniform(rng, 0.65, 1.55)
+    drops = DropParams(
+        coverage=_log_uniform(rng, 0.02, 0.35),
+        radius=_log_uniform(rng, 0.6, 2.2),
+        spread=float(rng.uniform(0.3, 0.6)),
+        contact_angle=float(rng.uniform(25, 55)),
+        glass_distance=_log_uniform(rng, 150, 450),
+        tilt=float(rng.uniform(10, 60)),
+        irregular=float(rng.uniform(0.1, 0.8)),
+        rim=float(rng.uniform(0.0, 0.4)),
+        highlight=float(rng.uniform(0.0, 0.3)),
+        opacity=float(rng.uniform(0.85, 1.0)),
+        sliding=float(rng.uniform(0.0, 0.3)),
+        speed=speed,
+    )
+    return RainParams(
+        rainfall=RainfallParams(rate=rate, speed=speed, wind=float(rng.normal(0, 2.5))),
+        drops=drops if rng.random() < 0.85 else None,
+        veil=veil if rng.random() < 0.9 else 0.0,
+        airlight=float(rng.uniform(0.7, 1.0)),
+        tint=tint,  # type: ignore[arg-type]
     )

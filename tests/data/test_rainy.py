@@ -1,6 +1,7 @@
 """Training samples: cut to size, repeatable, the same whoever makes them."""
 
 from itertools import islice
+from typing import Any
 
 import cv2
 import numpy as np
@@ -154,3 +155,22 @@ def test_long_videos_are_drawn_more_often_but_not_in_proportion() -> None:
     weights = RainyClips(scenes, recipe(), seed=0).weights
     assert weights.sum() == pytest.approx(1)
     assert weights[1] / weights[0] == pytest.approx(7)
+
+
+def test_the_share_of_showers(scenes: list[Scene], monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[str] = []
+    for name in ("random_rain", "random_weather"):
+        original = getattr(module, name)
+
+        def count(*a: object, _name: str = name, _original: Any = original) -> Any:
+            drawn.append(_name)
+            return _original(*a)
+
+        monkeypatch.setattr(module, name, count)
+    for share, expected in ((0.0, {"random_rain"}), (1.0, {"random_weather"})):
+        drawn.clear()
+        clips = RainyClips(scenes, recipe(dry=0.2, weather=share), seed=0)
+        for i in range(12):
+            clips.sample(i)
+        assert set(drawn) == expected
+        assert 5 < len(drawn) < 12  # the dry ones draw none

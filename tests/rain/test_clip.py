@@ -10,7 +10,7 @@ from rainclear.rain.camera import Camera, Optics
 from rainclear.rain.clip import MASK_FULL_SCALE, RainClip, RainParams, RainyFrame
 from rainclear.rain.drops import DropParams
 from rainclear.rain.masks import soft_mask
-from rainclear.rain.mixture import random_camera, random_rain
+from rainclear.rain.mixture import random_camera, random_rain, random_weather, road_camera
 from rainclear.rain.presets import PRESETS, preset
 from rainclear.rain.rainfall import RainfallParams
 from rainclear.rain.streaks import StreakLayer
@@ -194,3 +194,29 @@ def test_an_unknown_preset_lists_the_known() -> None:
         preset("drizzel")
     for name in PRESETS:
         assert name in str(caught.value)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_weather_stays_within_bounds(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    scene = np.round(rng.random((48, 48, 3), dtype=np.float32))
+    camera = road_camera(rng, 48, top=0.3, share=0.4)
+    clip = RainClip(random_weather(rng), 48, 48, seed=seed, camera=camera)
+    for _ in range(2):
+        check_bounds(clip(scene), scene)
+
+
+def test_the_veil_of_a_shower_follows_its_rate() -> None:
+    showers = [random_weather(np.random.default_rng(seed)) for seed in range(200)]
+    veiled = [p for p in showers if p.veil > 0]
+    rates = np.log([p.rate for p in veiled])
+    assert 160 < len(veiled) < 200
+    assert np.corrcoef(rates, np.log([p.veil for p in veiled]))[0, 1] > 0.8
+    assert 10 < sum(p.drops is None for p in showers) < 60
+
+
+def test_road_camera_looks_ahead_whatever_window_is_taken() -> None:
+    for seed in range(20):
+        camera = road_camera(np.random.default_rng(seed), 100, top=0.2, share=0.5)
+        assert camera.cy == pytest.approx(60)  # the middle of a frame of 200, 40 below its top
+        assert 100 < camera.focal < 450
