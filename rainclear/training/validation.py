@@ -98,8 +98,9 @@ class Validation:
         scores["gain"] = float(
             np.mean([scores[f"output_{k}"] - scores[f"input_{k}"] for k in _KINDS])
         )
-        if before := scores.pop("input_flicker", 0.0):
-            scores["temporal"] = scores.pop("output_flicker") / before
+        before, after = scores.pop("input_flicker", 0.0), scores.pop("output_flicker", 0.0)
+        if before:
+            scores["temporal"] = after / before
         scores["dry"] = scores.pop("output_dry")
         scores.pop("input_dry")
         scores["score"] = scores["gain"] - max(0.0, 45.0 - scores["dry"])

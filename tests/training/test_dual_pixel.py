@@ -20,15 +20,8 @@ from rainclear.errors import ConfigError, InputError, ModelError, OutputError
 from rainclear.nn.dprrn import DPRRN, DualDerained
 from rainclear.runtime.load import load_model
 from rainclear.training.checkpoint import load_checkpoint
-from rainclear.training.dual_pixel import (
-    DualPixelTrainer,
-    image_losses,
-    mask_losses,
-    score_pairs,
-    ssim,
-    step_rate,
-    train_dual_pixel,
-)
+from rainclear.training.dual_pixel import DualPixelTrainer, step_rate, train_dual_pixel
+from rainclear.training.dual_pixel_losses import image_losses, mask_losses, score_pairs, ssim
 from rainclear.training.run import read_recipe
 
 MakeSpec = Callable[..., ModelSpec]
