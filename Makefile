@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test test-fast lint bench docs dist api clean soak fuzz
+.PHONY: demo test test-fast lint bench docs dist api clean soak fuzz schedules
 
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -36,6 +36,9 @@ soak: $(STAMP)  ## 20,000 frames without a leak; ten jobs killed and run again
 
 fuzz: $(STAMP)  ## 2,000 damaged videos: no crash, no hang, clear errors
 	$(BIN)/python tests/soak/fuzz.py
+
+schedules: $(STAMP)  ## thousands of random schedules through the executor: failures, delays, Ctrl-C
+	RAINCLEAR_SCHEDULES=3000 $(BIN)/python -m pytest tests/runtime/test_executor_schedules.py
 
 docs: $(STAMP)  ## the documentation in site/; a warning is an error
 	test -x $(BIN)/zensical || $(BIN)/python -m pip install --quiet --editable '.[docs]'

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -72,7 +73,8 @@ def test_sdist(dist: Path):
     with tarfile.open(one(dist, "*.tar.gz")) as file:
         names = {name.partition("/")[2] for name in file.getnames()}
     wanted = ["CHANGELOG.md", "CITATION.cff", "LICENSE", "NOTICE", "README.md", "zensical.toml"]
-    wanted += ["docs/index.md", "examples/add_rain.py", "tests/conftest.py"]
+    wanted += ["docs/index.md", "docs/pictures/serve.jpg", "tests/conftest.py"]
+    wanted += [f"examples/{path.name}" for path in (ROOT / "examples").glob("*.*")]
     wanted += ["models/d-daiam-rt/model.safetensors", "rainclear/py.typed"]
     assert set(wanted) - names == set()
     assert [n for n in names if "__pycache__" in n or n.startswith((".", "runs/"))] == []
@@ -109,12 +111,16 @@ def test_installed_demo_runs(environment: Path, tmp_path: Path):
     assert "PSNR" in said and (tmp_path / "demo" / "derained.mp4").stat().st_size > 0
 
 
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 def test_shell_completion(environment: Path, tmp_path: Path):
-    said = run(
-        environment / "bin" / "rainclear",
-        cwd=tmp_path,
-        _RAINCLEAR_COMPLETE="complete_bash",
-        COMP_WORDS="rainclear de",
-        COMP_CWORD="1",
+    path = f"{environment / 'bin'}:{os.environ['PATH']}"
+    install = "rainclear --install-completion && echo done"  # bash stays, to be found as the shell
+    assert "bash completion installed" in run("bash", "-c", install, cwd=tmp_path, PATH=path)
+    assert "rainclear.sh" in (tmp_path / ".bashrc").read_text()
+    complete = (
+        "source .bash_completions/rainclear.sh; COMP_WORDS=(rainclear de); COMP_CWORD=1;"
+        "named=$(complete -p rainclear | sed 's/.*-F \\([^ ]*\\).*/\\1/');"
+        '$named rainclear; echo "${COMPREPLY[@]}"'
     )
+    said = run("bash", "-c", complete, cwd=tmp_path, PATH=path)
     assert {"demo", "derain"} <= set(said.split())

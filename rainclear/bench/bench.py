@@ -3,13 +3,13 @@
 import os
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from rainclear.bench import isolate
+from rainclear.bench import growth, isolate
 from rainclear.bench.ceiling import Ceiling, dense_ceiling
 from rainclear.bench.clip import write_clip
 from rainclear.bench.endtoend import EndToEnd, derain_clip
@@ -22,6 +22,7 @@ from rainclear.runtime.backends.machine import inspect_machine
 __all__ = ["run_bench"]
 
 _BUSY = 0.5  # load for each core
+_GROWTH_FRAMES = 15
 _DRIFT = 0.1  # of the ceiling from the run's begin to its end
 
 Rows = dict[str, dict[str, Row]]
@@ -70,9 +71,10 @@ def run_bench(
         report(f"{label}, {task.backend}")
         rows[label][task.backend] = isolate.call(time_task, task)
     whole = _end_to_end(options, plan, rows, report)
+    grown = _growth(options, plan, rows, report)
     report("dense convolutions")
     ceilings = {name: (before[name], dense_ceiling(plan.device, name)) for name in plan.formats}
-    return _result(options, plan, load, ceilings, references, rows, whole, quality)
+    return _result(options, plan, load, ceilings, references, rows, whole, grown, quality)
 
 
 def _key(backend: str, precision: str) -> str:
@@ -107,6 +109,41 @@ def _end_to_end(
             threads=options.threads,
         )
     return {"model": label, "backend": backend, **_whole(done)}
+
+
+def _growth(
+    options: BenchOptions, plan: Plan, rows: Rows, report: Callable[[str], None]
+) -> dict[str, Any] | None:
+    """The first model that has weights, on its fastest backend: over pixels and over frames."""
+    model = next((m for m in plan.weighted if rows[plan.labels[m]]), None)
+    if model is None or not options.growth:
+        return None
+    label = plan.labels[model]
+    backend = _fastest(rows[label])
+    task = next(t for t in plan.rows if t.model == model and t.backend == backend)
+    sizes = []
+    for size in growth.SIZES:
+        report(f"{label}, {backend}: {size[1]}x{size[0]}")
+        sizes.append(isolate.call(time_task, replace(task, size=size, frames=_GROWTH_FRAMES)))
+    report(f"{label}, {backend}: {growth.LENGTHS[-1]} frames")
+    marks = isolate.call(
+        growth.play,
+        model,
+        backend=backend,
+        device=str(plan.device),
+        precision=options.precision,
+        threads=options.threads,
+        size=growth.SIZES[0],
+        lengths=growth.LENGTHS,
+    )
+    return {
+        "model": label,
+        "backend": backend,
+        "pixels": [asdict(row) for row in sizes],
+        "pixels_exponent": growth.pixels_exponent(sizes),
+        "frames": [asdict(mark) for mark in marks],
+        "frames_exponent": growth.exponent([(m.frames, m.cpu_seconds) for m in marks]),
+    }
 
 
 def _whole(done: EndToEnd) -> dict[str, Any]:
@@ -145,6 +182,7 @@ def _result(
     references: dict[str, Row],
     rows: Rows,
     whole: dict[str, Any] | None,
+    grown: dict[str, Any] | None,
     quality: dict[str, Quality],
 ) -> dict[str, Any]:
     machine = inspect_machine()
@@ -181,6 +219,7 @@ def _result(
             models[fastest["model"]][fastest["backend"]]["speedup_vs_prenet"] if fastest else None
         ),
         "end_to_end": whole,
+        "growth": grown,
         "quality": {label: {**asdict(q), "gain_db": q.gain_db} for label, q in quality.items()},
         "skipped": plan.skipped,
         "notes": _notes(ceilings, load, machine.cores, options, plan, references),

@@ -38,6 +38,8 @@ class BenchOptions:
         prenet: The reference runs in PyTorch in fp32 (``eager``), on every backend of the models
             in their number format too (``same``), or not at all (``none``).
         prenet_frames: Frames of the reference to time at the full size.
+        growth: Measure how time grows with pixels and with frames, of the first model with
+            weights on its fastest backend.
         quality: Measure quality too.
         clean: Dry video to measure it with; by default drawn shapes.
     """
@@ -52,6 +54,7 @@ class BenchOptions:
     clip_frames: int = 200
     prenet: PReNetChoice = "eager"
     prenet_frames: int = 1
+    growth: bool = True
     quality: bool = True
     clean: Path | None = None
 

@@ -27,6 +27,8 @@ def table(result: dict[str, Any]) -> str:
             lines.append(f"| {label} | {row['parameters']:,} | {row['gmac']:.4g} | {gain} |")
     if result["end_to_end"] is not None:
         lines += ["", _end_to_end(result["end_to_end"])]
+    if result["growth"] is not None:
+        lines += ["", _growth(result["growth"])]
     scene = next((q["scene"] for q in result["quality"].values()), None)
     if scene is not None:
         lines += ["", f"PSNR gain: generated rain over {scene}."]
@@ -69,6 +71,21 @@ def _time(label: str, backend: str, row: dict[str, Any]) -> str:
         f"{memory:.0f}",
     )
     return f"| {' | '.join(cells)} |"
+
+
+def _growth(growth: dict[str, Any]) -> str:
+    first, *_, last = growth["pixels"]
+    marks = growth["frames"]
+    memory = [m["memory_mb"] for m in marks if m["memory_mb"] is not None]
+    sizes = " to ".join("×".join(map(str, row["size"])) for row in (first, last))
+    text = (
+        f"Growth, {growth['model']} on {growth['backend']}, processor time: with pixels^"
+        f"{growth['pixels_exponent']:.2f} from {sizes}, with frames^"
+        f"{growth['frames_exponent']:.2f} from {marks[0]['frames']} to {marks[-1]['frames']:,}"
+    )
+    if memory:
+        text += f"; memory {memory[0]:.0f} MiB at first, {memory[-1]:.0f} MiB at the end"
+    return text + "."
 
 
 def _end_to_end(whole: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from rainclear.bench.isolate import keep_memory, peak_memory_mb
 from rainclear.bench.subject import load_subject, padded
 from rainclear.runtime.backends.base import Backend, BackendName
 from rainclear.runtime.backends.make import make_backend, make_program
-from rainclear.runtime.backends.measure import moving_frames
+from rainclear.runtime.backends.measure import feed, moving_frames
 
 __all__ = ["FORMAT_NAMES", "Row", "Task", "time_task"]
 
@@ -58,7 +58,8 @@ class Row:
         size: Width and height that the network saw: rounded up to what it takes.
         frames: Frames that were timed.
         prepare_seconds: Until the backend was ready for the first frame.
-        ms_median: Median wall time of a frame, state carried, tensors in and out.
+        ms_median: Median wall time of a frame, state carried, tensors in and out: 8-bit pictures
+            where the backend takes them, else floats.
         ms_p95: 95th percentile of the same.
         cpu_ms_median: Median processor time of a frame, all threads.
         peak_memory_mb: Largest resident memory of the process that did nothing else, MiB.
@@ -138,11 +139,12 @@ def _run(
 ) -> list[tuple[float, float]]:
     """Wall and processor seconds of each of ``count`` frames, the state carried along."""
     state: tuple[Tensor, ...] | None = None
+    run, fed = feed(backend, frames)
     times: list[tuple[float, float]] = []
     end = time.perf_counter() + _LONGEST
     while len(times) < count and (len(times) < _LEAST or time.perf_counter() < end):
         started, cpu = time.perf_counter(), time.process_time()
-        out = backend.run(frames[len(times) % len(frames)], state)
+        out = run(fed[len(times) % len(fed)], state)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         times.append((time.perf_counter() - started, time.process_time() - cpu))

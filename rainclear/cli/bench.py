@@ -13,7 +13,7 @@ from rainclear.errors import OutputError
 
 __all__ = ["bench"]
 
-_JSON, _TABLE, _PLOT = "bench.json", "table.md", "quality-time.svg"
+_JSON, _TABLE, _PLOT, _GROWTH = "bench.json", "table.md", "quality-time.svg", "growth.svg"
 
 
 def bench(
@@ -25,8 +25,8 @@ def bench(
     backend: Annotated[
         list[str] | None,
         typer.Option(
-            help="eager, compile, openvino, onnxruntime, tensorrt; repeat for several. By default "
-            "all that run here but compile."
+            help="eager, compile, openvino, openvino-int8, onnxruntime, tensorrt; repeat for "
+            "several. By default all that run here but compile."
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
@@ -47,6 +47,10 @@ def bench(
     prenet_frames: Annotated[
         int, typer.Option(min=1, help="Frames of the reference to time; one takes seconds.")
     ] = 1,
+    growth: Annotated[
+        bool,
+        typer.Option("--growth/--no-growth", help="Measure how time grows with size and length."),
+    ] = True,
     quality: Annotated[
         bool, typer.Option("--quality/--no-quality", help="Measure PSNR over generated rain too.")
     ] = True,
@@ -60,7 +64,7 @@ def bench(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", metavar="DIR", help=f"Folder for {_JSON}, {_TABLE} and {_PLOT}."
+            "--out", "-o", metavar="DIR", help=f"Folder for {_JSON}, {_TABLE}, {_PLOT}, {_GROWTH}."
         ),
     ] = None,
     overwrite: Annotated[
@@ -91,6 +95,7 @@ def bench(
         clip_frames=clip_frames,
         prenet=prenet,
         prenet_frames=prenet_frames,
+        growth=growth,
         quality=quality,
         clean=clean,
     )
@@ -105,7 +110,7 @@ def bench(
 
 
 def _files(out: Path) -> tuple[Path, ...]:
-    return out / _JSON, out / _TABLE, out / _PLOT
+    return out / _JSON, out / _TABLE, out / _PLOT, out / _GROWTH
 
 
 def _check_free(path: Path, *, overwrite: bool) -> None:
@@ -117,15 +122,19 @@ def _check_free(path: Path, *, overwrite: bool) -> None:
 
 
 def _write_folder(out: Path, result: dict[str, Any], text: str) -> None:
+    from rainclear.bench.growth_plot import growth_plot
     from rainclear.bench.plot import quality_plot
 
-    values, table, plot = _files(out)
+    values, table, plot, grown = _files(out)
     _write(values, json.dumps(result, indent=1) + "\n")
     _write(table, text)
     if result["quality"]:
         _write(plot, quality_plot(result))
     else:
         show_note(f"{plot}: not drawn, as the quality of no model was measured")
+
+    if result["growth"]:
+        _write(grown, growth_plot(result))
 
 
 def _write(path: Path, text: str) -> None:

@@ -65,6 +65,47 @@ def derain(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files that exist.")
     ] = False,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Videos: begin there, at seconds or HH:MM:SS since the first frame; that frame "
+            "gets time zero.",
+        ),
+    ] = None,
+    end: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Videos: end there, on the same clock as --start."),
+    ] = None,
+    frames: Annotated[
+        int | None, typer.Option(min=1, help="Videos: derain so many frames at most.")
+    ] = None,
+    stream: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="INDEX",
+            help="Videos: which stream of the file to derain, by its index among all.",
+            show_default="the first video",
+        ),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Long jobs: collect finished segments in OUT.part/, so that the same command goes "
+            "on where it was stopped, and skips files that are finished.",
+        ),
+    ] = False,
+    segment: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="FRAMES",
+            help="Length of the segments of --resume: what a kill costs at most.",
+            show_default="250",
+        ),
+    ] = None,
     codec: Annotated[str, typer.Option(help="Video encoder, by FFmpeg's name.")] = "libx264",
     crf: Annotated[
         float | None, typer.Option(help="Quality in the codec's scale; lower is better.")
@@ -76,7 +117,7 @@ def derain(
     policy: Annotated[
         str | None,
         typer.Option(
-            help="Live: block, or drop-oldest to stay up to date.",
+            help="Live: block, drop-oldest to stay up to date, adaptive to derain less when late.",
             show_default="drop-oldest for cameras and URLs",
         ),
     ] = None,
@@ -97,14 +138,26 @@ def derain(
 
     from rainclear.cli.gate import gate_choice
     from rainclear.cli.live import derain_live_source, wants_live
-    from rainclear.runtime.batch import derain_batch
+    from rainclear.cli.long_jobs import part_of, refuse_pictures, show_kept, summary
+    from rainclear.errors import ConfigError, InputError
+    from rainclear.runtime.batch import Resume, derain_batch
     from rainclear.runtime.derainer import Derainer
     from rainclear.runtime.jobs import EncodeOptions, JobReport, OnFrame
     from rainclear.runtime.plan import Task, plan
+    from rainclear.runtime.segments import SEGMENT_FRAMES
     from rainclear.runtime.sidecar import Sidecar
+    from rainclear.zoo import find_model
 
+    part = part_of(start, end, frames)
+    if segment is not None and not resume:
+        raise ConfigError("--segment is the length of the segments of --resume; give both")
     choice = gate_choice(model, gate, gate_settings)
     if wants_live(inputs, out):
+        if part is not None or stream is not None or resume:
+            raise InputError(
+                "--start, --end, --frames, --stream and --resume are for files, not for live "
+                "sources and pipes"
+            )
         derain_live_source(
             inputs,
             out,
@@ -123,7 +176,10 @@ def derain(
             timeout=timeout,
         )
         return
-    tasks = plan(inputs, out, overwrite=overwrite)
+    # An output that exists is no error for a job that goes on: it is finished.
+    tasks = plan(inputs, out, overwrite=overwrite or resume)
+    if part is not None or stream is not None:
+        refuse_pictures(tasks)
     derainer = Derainer(model, device=device, precision=precision, backend=backend, gate=choice)
     into_folder = len(tasks) > 1 or out != tasks[0].output
     lines = Sidecar(sidecar, overwrite=overwrite) if sidecar else nullcontext()
@@ -145,32 +201,62 @@ def derain(
                 progress.update(bar.id, completed=result.frames, total=result.frames)
                 for note in result.notes:
                     show_note(f"{task.source}: {note}")
-            elif len(tasks) > 1:
-                show_error(result)
+            else:
+                if resume and progress.tasks[-1].completed:
+                    show_kept(task.output)
+                if len(tasks) > 1:
+                    show_error(result)
 
-        batch = derain_batch(
-            tasks,
-            derainer,
-            sidecar=readings,
-            compare=compare,
-            encode=EncodeOptions(codec=codec, crf=crf, preset=preset),
-            overwrite=overwrite,
-            make_folders=into_folder,
-            on_start=on_start,
-            on_done=on_done,
-        )
+        going_on = None
+        if resume:
+            weights = find_model(model).spec.weights
+            going_on = Resume(
+                made_with={
+                    "weights of the model": weights.sha256[:16] if weights else "none",
+                    "--precision": precision,
+                },
+                length=segment or SEGMENT_FRAMES,
+            )
+        try:
+            batch = derain_batch(
+                tasks,
+                derainer,
+                resume=going_on,
+                part=part,
+                stream=stream,
+                sidecar=readings,
+                compare=compare,
+                encode=EncodeOptions(codec=codec, crf=crf, preset=preset),
+                overwrite=overwrite,
+                make_folders=into_folder,
+                on_start=on_start,
+                on_done=on_done,
+            )
+        except KeyboardInterrupt:
+            if resume:
+                for task in tasks:
+                    show_kept(task.output)
+            raise
     if report is not None:
         _write_report(report, batch)
-    for done in batch.done:
-        console.print(
-            f"{done.output}: {done.frames} frames, {done.fps:.1f} fps, "
-            f"rain score {done.rain_score_mean:.2f}"
-            + (f", {done.dry_frames} dry frames untouched" if derainer.gated else ""),
-            soft_wrap=True,
-            markup=False,
-        )
     if batch.failed and len(tasks) == 1:
         raise batch.failed[0][1]
+    for task in batch.skipped:
+        if sidecar is not None:
+            show_note(f"{task.source}: was derained before, its frames are not in {sidecar}")
+    if len(tasks) > 1:
+        console.print(summary(batch), soft_wrap=True, markup=False)
+    else:
+        for done in batch.done:
+            console.print(
+                f"{done.output}: {done.frames} frames, {done.fps:.1f} fps, "
+                f"rain score {done.rain_score_mean:.2f}"
+                + (f", {done.dry_frames} dry frames untouched" if derainer.gated else ""),
+                soft_wrap=True,
+                markup=False,
+            )
+        for task in batch.skipped:
+            console.print(f"{task.output}: is finished already", soft_wrap=True, markup=False)
     if batch.failed:
         errors.print(f"{len(batch.failed)} of {len(tasks)} files failed", soft_wrap=True)
         raise typer.Exit(1)
@@ -200,4 +286,5 @@ def _summary(files: list[dict[str, Any]], batch: Any) -> dict[str, Any]:
         "peak_rss_mb": max((f["peak_rss_mb"] for f in files), default=0.0),
         "files": files,
         "failed": [{"input": str(task.source), "error": str(e)} for task, e in batch.failed],
+        "skipped": [str(task.source) for task in batch.skipped],
     }

@@ -6,13 +6,21 @@ from typing import Annotated
 import typer
 
 from rainclear.cli.view import console
+from rainclear.errors import ConfigError
 
 __all__ = ["export"]
 
 
 def export(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Model by name or folder.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="File to write.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="File to write. Without it, --int8 keeps a model for --backend openvino-int8.",
+        ),
+    ] = None,
     format: Annotated[
         str | None,
         typer.Option(
@@ -42,6 +50,9 @@ def export(
 
     The state goes in and comes out explicitly; the file's metadata says how.
     """
+    if out is None:
+        _keep(model, int8, calibrate)
+        return
     from rainclear.cli.doctor import parse_size
     from rainclear.export.export import ExportOptions, export_model
 
@@ -70,3 +81,17 @@ def export(
             soft_wrap=True,
             markup=False,
         )
+
+
+def _keep(model: str, int8: bool, calibrate: Path | None) -> None:
+    if not int8 or calibrate is None:
+        raise ConfigError("give --out FILE, or --int8 --calibrate CLIP for --backend openvino-int8")
+    from rainclear.export.int8_blocks import keep_int8
+
+    path, record = keep_int8(model, calibrate)
+    rows = (f"{k} {v['int8']:.2f} dB ({v['float']:.2f})" for k, v in record["psnr_db"].items())
+    console.print(
+        f"{path}: kept for --backend openvino-int8; int8 (float): {', '.join(rows)}",
+        soft_wrap=True,
+        markup=False,
+    )

@@ -46,6 +46,7 @@ def derain_live_source(
     timeout: float,
 ) -> None:
     """Run a live job and show how it went on stderr, as stdout may carry the picture."""
+    from rainclear.runtime.device import resolve_device
     from rainclear.runtime.live import derain_live
     from rainclear.video.pipe import PipeFormat
 
@@ -55,7 +56,7 @@ def derain_live_source(
         raise InputError("--compare and --sidecar are for files, not for live sources and pipes")
     if str(out) == PIPE and sys.stdout.isatty():
         raise OutputError("stdout is a terminal; pipe it: rainclear derain - -o - | ffplay -")
-    restore = _restorer(model, device, precision, backend, gate)
+    restore = _restorer(model, device, precision, backend, gate, adaptive=policy == "adaptive")
     with frame_progress() as progress:
         bar = progress.add_task(str(inputs[0]), total=None, score=0.0)
         result = derain_live(
@@ -67,6 +68,7 @@ def derain_live_source(
             stdin=sys.stdin.buffer,
             stdout=sys.stdout.buffer,
             timeout=timeout,
+            hardware=str(resolve_device(device)),
             encode=encode,
             overwrite=overwrite,
             on_frame=lambda done, score: progress.update(bar, completed=done, score=score),
@@ -85,6 +87,9 @@ def derain_live_source(
         f"{result.frames} frames, {result.fps:.1f} fps, {result.dropped} dropped, latency {late}",
         soft_wrap=True,
     )
+    if result.levels:
+        shares = ", ".join(f"{level}: {count}" for level, count in result.levels.items())
+        show_note(f"frames by what there was time for: {shares}")
     if result.lost is not None:
         show_error(StageError(result.lost))
         raise typer.Exit(1)
@@ -98,15 +103,28 @@ def _forget_closed_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _restorer(model: str, device: str, precision: str, backend: str, gate: Any) -> Any:
+def _restorer(
+    model: str, device: str, precision: str, backend: str, gate: Any, *, adaptive: bool
+) -> Any:
     from rainclear.runtime.derainer import Derainer
     from rainclear.runtime.device import resolve_device
-    from rainclear.runtime.gate import find_gate
-    from rainclear.zoo import find_model
 
+    if adaptive:
+        from rainclear.runtime.adaptive import AdaptiveDerainer, levels_of
+
+        options = {"device": device, "precision": precision, "backend": backend, "gate": gate}
+        return AdaptiveDerainer(levels_of(model, **options)).stream
     on_gpu = resolve_device(device).type == "cuda"
-    if on_gpu and backend in ("auto", "eager") and find_gate(find_model(model), gate) is None:
+    if on_gpu and backend in ("auto", "eager", "compile"):
         from rainclear.runtime.derain_stage import device_pipeline
 
-        return device_pipeline(model, device=device, precision=precision, ahead=1).stream
+        pipeline = device_pipeline(
+            model,
+            device=device,
+            precision=precision,
+            gate=gate,
+            ahead=1,
+            compiled=backend == "compile",
+        )
+        return pipeline.stream
     return Derainer(model, device=device, precision=precision, backend=backend, gate=gate).stream

@@ -26,6 +26,9 @@ def serve(
     ] = 20.0,
     queue: Annotated[int, typer.Option(min=1, help="Runs that may wait.")] = 8,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    detector: Annotated[
+        str | None, typer.Option(help="Look for objects too: yolo11n.pt, an ONNX file, ...")
+    ] = None,
 ) -> None:
     """Try it in the browser: drop a file, compare before and after.
 
@@ -38,6 +41,11 @@ def serve(
     from rainclear.web.page import serve as serve_page
 
     import_gradio()
+    searcher = None
+    if detector is not None:
+        from rainclear.detection import load_detector
+
+        searcher = load_detector(detector, device=device)
     if host not in _LOOPBACK:
         show_note(f"listening on {host}: whoever reaches this port can use the page")
     shown = f"[{host}]" if ":" in host else host
@@ -45,4 +53,4 @@ def serve(
     # Otherwise a stopped service would leave its files behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     limits = Limits(megabytes=max_mb, seconds=max_seconds)
-    serve_page(host=host, port=port, limits=limits, queue=queue, device=device)
+    serve_page(host=host, port=port, limits=limits, queue=queue, device=device, detector=searcher)

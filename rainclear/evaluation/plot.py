@@ -1,4 +1,4 @@
-"""Plots as SVG files of their own: lines over named bins, and points with their means."""
+"""Plots as SVG files of their own: lines over bins or numbers, and points with their means."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from rainclear.evaluation.chart import COLOURS
 
-__all__ = ["bin_plot", "point_plot"]
+__all__ = ["bin_plot", "line_plot", "point_plot"]
 
 _WIDTH, _HEIGHT = 640, 400
 _LEFT, _TOP, _BOTTOM = 64, 44, 56
@@ -82,6 +82,11 @@ class _Plot:
         self.parts.append(
             f'<circle cx="{self.x(share):.1f}" cy="{self.y(value):.1f}" r="{radius:g}" '
             f'fill="{colour}"><title>{escape(note)}</title></circle>'
+        )
+
+    def line_sample(self, x: float, y: float, colour: str) -> None:
+        self.parts.append(
+            f'<line x1="{x}" y1="{y}" x2="{x + 14}" y2="{y}" stroke="{colour}" stroke-width="3"/>'
         )
 
     def svg(self) -> str:
@@ -178,4 +183,45 @@ def point_plot(
     plot.line(means, COLOURS[1], width=3.0)
     for x, y in means:
         plot.dot(x, y, COLOURS[1], radius=5.0, note=f"mean {y:.1f}")
+    return plot.svg()
+
+
+def line_plot(
+    title: str,
+    xs: Sequence[float],
+    series: Mapping[str, Sequence[float]],
+    *,
+    x_label: str,
+    y_label: str,
+) -> str:
+    """Lines over numbers, with a legend; the vertical axis starts at 0.
+
+    Args:
+        title: Above the plot.
+        xs: Places of the values on the horizontal axis, rising.
+        series: A value for each of ``xs``, by name.
+        x_label: Below the horizontal axis.
+        y_label: Beside the vertical one.
+
+    Raises:
+        ValueError: There is no value, or a line has more or fewer of them than there are places.
+    """
+    if not xs or not series:
+        raise ValueError("there is no value to plot")
+    plot = _Plot(title, x_label, y_label, 0.0, max(map(max, series.values())), _LEGEND)
+    low, span = xs[0], max(xs[-1] - xs[0], 1e-9)
+    step = _round_step(span)
+    for k in range(-int(-low // step), int((low + span) // step) + 1):
+        plot.text(
+            plot.x((k * step - low) / span),
+            _HEIGHT - _BOTTOM + 18,
+            f"{k * step:g}",
+            anchor="middle",
+        )
+    for number, (name, row) in enumerate(series.items()):
+        colour = _COLOURS[number % len(_COLOURS)]
+        plot.line([((x - low) / span, y) for x, y in zip(xs, row, strict=True)], colour)
+        top = _TOP + 8 + 20 * number
+        plot.line_sample(_WIDTH - _LEGEND + 10, top, colour)
+        plot.text(_WIDTH - _LEGEND + 30, top + 4, name)
     return plot.svg()

@@ -44,10 +44,10 @@ def clip_frames(clip: Path, size: Size, count: int) -> list[Tensor]:
     return frames
 
 
-def rainy_pairs(clean: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
-    """Moderate rain on a clip: (rainy, clean) for each frame, the same each time."""
+def rainy_pairs(clean: list[Tensor], kind: str = "moderate") -> list[tuple[Tensor, Tensor]]:
+    """Rain on a clip, of a preset: (rainy, clean) for each frame, the same each time."""
     height, width = clean[0].shape[2:]
-    rain = RainClip(preset("moderate", height=height), height, width, seed=0)
+    rain = RainClip(preset(kind, height=height), height, width, seed=0)
     pairs = []
     for frame in clean:
         view = frame[0].permute(1, 2, 0).numpy()

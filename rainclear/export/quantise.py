@@ -19,7 +19,7 @@ from rainclear.runtime.backends.base import start_state
 from rainclear.runtime.backends.graph import Signature
 from rainclear.runtime.backends.quiet import import_quietly
 
-__all__ = ["MAX_LOSS_DB", "quantise"]
+__all__ = ["MAX_LOSS_DB", "nncf_quantise", "quantise"]
 
 MAX_LOSS_DB = 0.2
 """PSNR that int8 may cost."""
@@ -96,16 +96,34 @@ def _feeds(
 
 
 def _by_nncf(artefact: OpenVinoFile, feeds: list[dict[str, Any]]) -> OpenVinoFile:
+    return OpenVinoFile(nncf_quantise(artefact.model, feeds))
+
+
+def nncf_quantise(
+    model: Any, feeds: list[dict[str, Any]], *, keep: Sequence[str] = (), correct: bool = True
+) -> Any:
+    """An ``openvino.Model`` in int8.
+
+    Args:
+        model: In float.
+        feeds: Inputs by name to calibrate with.
+        keep: Patterns of the names of what stays in float.
+        correct: Shift biases by what quantisation changes on average; that helps frames like those
+            that calibrate, and harms others.
+    """
     require_extra("nncf", "openvino", "--int8")
     nncf = import_quietly("nncf")
     with _silent("nncf"):
-        quantised = nncf.quantize(
-            artefact.model,
+        return nncf.quantize(
+            model,
             nncf.Dataset(feeds),
             preset=nncf.QuantizationPreset.MIXED,
             subset_size=len(feeds),
+            ignored_scope=nncf.IgnoredScope(patterns=list(keep), validate=False),
+            advanced_parameters=nncf.AdvancedQuantizationParameters(
+                disable_bias_correction=not correct
+            ),
         )
-    return OpenVinoFile(quantised)
 
 
 def _by_onnxruntime(

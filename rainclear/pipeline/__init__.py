@@ -6,7 +6,7 @@ Example:
 """
 
 from rainclear.pipeline.pipeline import Pipeline, PipelineReport
-from rainclear.pipeline.result import Result
+from rainclear.pipeline.result import Result, WonAndLost, won_and_lost
 from rainclear.pipeline.spec import PipelineSpec, find_pipeline, list_pipelines
 from rainclear.pipeline.track import TrackedDetections
 
@@ -16,6 +16,8 @@ __all__ = [
     "PipelineSpec",
     "Result",
     "TrackedDetections",
+    "WonAndLost",
     "find_pipeline",
     "list_pipelines",
+    "won_and_lost",
 ]

@@ -139,7 +139,8 @@ def random_rain(rng: np.random.Generator, camera: Camera) -> RainParams:
     """
     kind = rng.choice(["joint", "streaks", "drops"], p=[0.45, 0.38, 0.17])
     source = rng.choice(["physics", "layers", "both"], p=[0.25, 0.55, 0.2])
-    veil = _log_uniform(rng, 0.05, 1.0) if kind != "drops" and rng.random() < 0.45 else 0.0
+    # Seldom, as nothing in the picture tells how strong this veil is: of a shower's, streaks do.
+    veil = _log_uniform(rng, 0.05, 0.8) if kind != "drops" and rng.random() < 0.18 else 0.0
     falls = kind != "drops"
     return RainParams(
         rainfall=_random_rainfall(rng) if falls and source != "layers" else None,
@@ -164,10 +165,10 @@ def random_weather(rng: np.random.Generator) -> RainParams:
     Args:
         rng: Source of all randomness.
     """
-    rate = _log_uniform(rng, 2, 90)
+    rate = _log_uniform(rng, 1.5, 90)
     speed = 0.0 if rng.random() < 0.15 else float(rng.uniform(5, 110))
     tint = tuple(float(v) for v in rng.normal(1.0, 0.02, 3))
-    veil = extinction(rate) * HORIZON * _log_uniform(rng, 0.65, 1.55)
+    veil = extinction(rate) * HORIZON * _log_uniform(rng, 0.6, 1.5)
     drops = DropParams(
         coverage=_log_uniform(rng, 0.02, 0.35),
         radius=_log_uniform(rng, 0.6, 2.2),

@@ -1,15 +1,20 @@
 """Several files one after the other: one that fails does not stop the rest."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rainclear.errors import OutputError, RainclearError
 from rainclear.runtime.derainer import Derainer
+from rainclear.runtime.job_folder import forget_finished
 from rainclear.runtime.jobs import EncodeOptions, JobReport, OnFrame, derain_file
+from rainclear.runtime.long_job import derain_in_segments
 from rainclear.runtime.plan import Task
+from rainclear.runtime.segments import SEGMENT_FRAMES
 from rainclear.runtime.sidecar import Sidecar
+from rainclear.video import is_image
+from rainclear.video.part import Part
 
-__all__ = ["BatchReport", "derain_batch"]
+__all__ = ["BatchReport", "Resume", "derain_batch"]
 
 
 @dataclass(kw_only=True, slots=True)
@@ -19,16 +24,34 @@ class BatchReport:
     Attributes:
         done: Reports of the files that were written.
         failed: Files that could not be derained, with the reason.
+        skipped: Files whose output an earlier run had finished.
     """
 
     done: list[JobReport] = field(default_factory=list)
     failed: list[tuple[Task, RainclearError]] = field(default_factory=list)
+    skipped: list[Task] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resume:
+    """How jobs are made that can be killed; see ``derain_in_segments``.
+
+    Attributes:
+        made_with: What the derainer was made with.
+        length: Frames of a segment.
+    """
+
+    made_with: Mapping[str, str]
+    length: int = SEGMENT_FRAMES
 
 
 def derain_batch(
     tasks: Sequence[Task],
     derainer: Derainer,
     *,
+    resume: Resume | None = None,
+    part: Part | None = None,
+    stream: int | None = None,
     sidecar: Sidecar | None = None,
     compare: bool = False,
     encode: EncodeOptions = EncodeOptions(),
@@ -39,9 +62,14 @@ def derain_batch(
 ) -> BatchReport:
     """Derain all files, in order, with one network.
 
+    With ``resume``, outputs that exist are finished and skipped, unless they may be replaced.
+
     Args:
         tasks: Files and where they go.
         derainer: Used for one after the other; its state is reset for each.
+        resume: Work in segments, so that a killed job goes on; pictures are made at once.
+        part: The part of each video to derain.
+        stream: Index of the video among all streams of each file.
         sidecar: Where the rain of every frame is written as JSON.
         compare: Write rainy | derained side by side.
         encode: Codec, quality and speed of videos.
@@ -52,21 +80,43 @@ def derain_batch(
     """
     batch = BatchReport()
     for task in tasks:
+        if resume and task.output.exists() and not overwrite:
+            forget_finished(task.output)
+            batch.skipped.append(task)
+            continue
         on_frame = on_start(task) if on_start else None
         result: JobReport | RainclearError
         try:
             if make_folders:
                 _make_folder(task)
-            result = derain_file(
-                task.source,
-                task.output,
-                derainer=derainer,
-                sidecar=sidecar,
-                compare=compare,
-                encode=encode,
-                overwrite=overwrite,
-                on_frame=on_frame,
-            )
+            if resume and not is_image(task.source):
+                result = derain_in_segments(
+                    task.source,
+                    task.output,
+                    derainer=derainer,
+                    made_with=resume.made_with,
+                    length=resume.length,
+                    part=part,
+                    stream=stream,
+                    sidecar=sidecar,
+                    compare=compare,
+                    encode=encode,
+                    overwrite=overwrite,
+                    on_frame=on_frame,
+                )
+            else:
+                result = derain_file(
+                    task.source,
+                    task.output,
+                    derainer=derainer,
+                    part=part,
+                    stream=stream,
+                    sidecar=sidecar,
+                    compare=compare,
+                    encode=encode,
+                    overwrite=overwrite,
+                    on_frame=on_frame,
+                )
             batch.done.append(result)
         except RainclearError as error:
             result = error

@@ -174,12 +174,16 @@ class Derainer:
 
         Yields:
             The same kind as went in; a ``Frame`` keeps its time stamp and gets
-            ``metadata["rain_score"]``.
+            ``metadata["rain_score"]`` and ``metadata["rain_reading"]``.
         """
         for frame in frames:
             if isinstance(frame, Frame):
                 pixels = self.process(frame.pixels)
-                notes = {**frame.metadata, "rain_score": self.rain_score}
+                notes = {
+                    **frame.metadata,
+                    "rain_score": self.rain_score,
+                    "rain_reading": self.reading,
+                }
                 yield replace(frame, pixels=pixels, metadata=notes)
             else:
                 yield self(frame)

@@ -39,13 +39,13 @@ class _Link:
         self._stop = stop
         self.waited = 0.0
 
-    def put(self, item: Any) -> None:
+    def put(self, item: Any, watch: Callable[[], None] = lambda: None) -> None:
         while not self._stop.is_set():
             try:
                 self._queue.put(item, timeout=_POLL)
                 return
             except queue.Full:
-                continue
+                watch()
         raise _Stopped
 
     def __iter__(self) -> Iterator[Any]:
@@ -111,8 +111,12 @@ class Executor:
         return dict(self._seconds)
 
     def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
+        try:
+            for thread in self._threads:
+                thread.start()
+        except BaseException:  # Ctrl-C between two of them, say
+            self._stop.set()
+            raise
         return self
 
     def __iter__(self) -> Iterator[Any]:
@@ -185,13 +189,18 @@ class Sink:
     Args:
         consume: Called with each item, in order.
         depth: Items that wait at most.
+        timeout: Seconds that ``consume`` may take for one item; ``None``: any time.
 
     Raises:
         Exception: Whatever ``consume`` raised, from :meth:`put` or at the end of the block.
+        StageError: It took longer than ``timeout``.
     """
 
-    def __init__(self, consume: Callable[[Any], None], *, depth: int = 4) -> None:
-        self._consume = consume
+    def __init__(
+        self, consume: Callable[[Any], None], *, depth: int = 4, timeout: float | None = None
+    ) -> None:
+        self._consume, self._timeout = consume, timeout
+        self._begun: float | None = None
         self._stop = threading.Event()
         self._link = _Link(depth, self._stop)
         self._error: BaseException | None = None
@@ -201,13 +210,17 @@ class Sink:
     def put(self, item: Any) -> None:
         """Queue an item; waits while the queue is full."""
         try:
-            self._link.put(item)
+            self._link.put(item, watch=self._watch)
         except _Stopped:
             self._raise()
             raise StageError("the sink was stopped") from None
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException:
+            self._stop.set()
+            raise
         return self
 
     def __exit__(
@@ -216,15 +229,32 @@ class Sink:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is None:
+        if error is not None:
+            self._end()
+            return
+        try:
             with suppress(_Stopped):
-                self._link.put(_End())
+                self._link.put(_End(), watch=self._watch)
             while self._thread.is_alive():  # in steps, so that Ctrl-C is heard
                 self._thread.join(_POLL)
-            self._raise()
-        else:
+                self._watch()
+        except BaseException:
+            self._end()
+            raise
+        self._raise()
+
+    def _end(self) -> None:
+        self._stop.set()
+        self._thread.join(_JOIN)
+
+    def _watch(self) -> None:
+        begun = self._begun
+        if self._timeout is None or begun is None:
+            return
+        if time.monotonic() - begun > self._timeout:
+            # Its thread cannot be ended from outside; nothing is gained by waiting for it.
             self._stop.set()
-            self._thread.join(_JOIN)
+            raise StageError(f"takes no more: nothing for {self._timeout:g} seconds")
 
     def _raise(self) -> None:
         if self._error is not None:
@@ -234,7 +264,9 @@ class Sink:
         try:
             for item in self._link:
                 started = time.perf_counter()
+                self._begun = time.monotonic()
                 self._consume(item)
+                self._begun = None
                 self.seconds += time.perf_counter() - started
         except _Stopped:
             pass

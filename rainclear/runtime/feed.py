@@ -5,13 +5,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from types import TracebackType
 from typing import Literal, Self, get_args
 
 from rainclear.errors import InputError, RainclearError, StageError
 from rainclear.frame import Frame
+from rainclear.runtime.reconnect import Backoff, FeedCounts, Stopwatch
 from rainclear.video.live import Capture
 
 __all__ = ["Backoff", "FeedCounts", "LiveFeed", "Policy"]
@@ -20,40 +21,6 @@ Policy = Literal["block", "drop-oldest"]
 """What happens when frames come faster than they are fetched: the source waits, or old ones go."""
 
 _POLL = 0.05
-_LEAST_GAP = Fraction(1, 100)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Backoff:
-    """Seconds between attempts: ``first``, then ``factor`` times more, up to ``longest``."""
-
-    first: float = 0.5
-    factor: float = 2.0
-    longest: float = 15.0
-
-    def wait(self, attempt: int) -> float:
-        """Seconds before attempt number ``attempt``, counted from 0 since the last frame."""
-        # Capped first, since a camera may be away for days.
-        return min(self.longest, self.first * self.factor ** min(attempt, 32))
-
-
-@dataclass(kw_only=True, slots=True)
-class FeedCounts:
-    """What a feed has seen.
-
-    Attributes:
-        captured: Frames that the source gave.
-        dropped: Frames among them that were too old when the next came.
-        reconnects: Connections after the first that gave a frame.
-        stuck: Readers that were left behind because they no longer answered.
-        last_error: Why the source was lost last, ``None`` if it never was.
-    """
-
-    captured: int = 0
-    dropped: int = 0
-    reconnects: int = 0
-    stuck: int = 0
-    last_error: str | None = None
 
 
 class LiveFeed:
@@ -117,12 +84,15 @@ class LiveFeed:
         self._thread: threading.Thread | None = None
         self._seen = 0.0
         self._alive = 0.0
-        self._began: float | None = None
-        self._last = Fraction(0)
+        self._stopwatch = Stopwatch()
 
     def __enter__(self) -> Self:
         self._seen = time.monotonic()
-        self._start()
+        try:
+            self._start()
+        except BaseException:  # Ctrl-C while the thread starts
+            self._stopped = True
+            raise
         return self
 
     def __exit__(
@@ -223,8 +193,8 @@ class LiveFeed:
                     self.counts.reconnects += self.counts.captured > 0
                     fresh = False
                 # Network streams may begin with frames that have no time stamp yet.
-                if shift is None and frame.pts is not None:
-                    shift = self._shift(frame.pts * frame.time_base)
+                if shift is None:
+                    shift = self._stopwatch.shift_of(frame)
                 if not self._put(generation, frame, shift):
                     return True
         except BaseException as error:
@@ -240,29 +210,15 @@ class LiveFeed:
                 self._changed.notify_all()
         return True
 
-    def _shift(self, time_: Fraction) -> Fraction:
-        """Seconds by which a connection's time stamps are moved, so that they go on."""
-        now = time.monotonic()
-        if self._began is None:
-            self._began = now - float(time_)
-            return Fraction(0)
-        # A source may have run ahead of the clock before it was lost.
-        goes_on = max(Fraction(now - self._began), self._last + _LEAST_GAP)
-        return goes_on - time_
-
     def _put(self, generation: int, frame: Frame, shift: Fraction | None) -> bool:
         now = time.monotonic()
         with self._changed:
             if not self._is_current(generation):
                 return False
             self._alive = self._seen = now
-            pts = frame.pts
-            if pts is not None and shift is not None:
-                pts += round(shift / frame.time_base)
-                self._last = pts * frame.time_base
             frame = replace(
                 frame,
-                pts=pts,
+                pts=self._stopwatch.shifted(frame, shift),
                 index=self.counts.captured,
                 metadata={**frame.metadata, "captured": now},
             )

@@ -26,11 +26,13 @@ __all__ = [
     "RainGate",
     "RainReading",
     "Statistics",
+    "attention_maps",
     "find_gate",
-    "mean_attention",
     "read_gate",
+    "reading_values",
     "score_of",
     "statistics_of",
+    "statistics_rows",
 ]
 
 GateChoice = GateSpec | bool | None
@@ -42,11 +44,14 @@ STATISTICS = tuple(BranchWeights.model_fields)
 Statistics = tuple[float, ...]
 """log₁₀(x + 3·10⁻⁴) of the statistics of S⁺, those of the streaks, then those of the drops."""
 
+Maps = tuple[Tensor | None, Tensor | None]
+"""S⁺ of streaks and of drops, ``None`` where the network has no such branch."""
+
 HEAVY, LIGHT = 0.5, 0.1
 _STEP = 4
 _CELLS = (6, 10)
-_QUANTILES = (0.5, 0.9, 0.99)
-_FLOOR = 3e-4
+QUANTILES = (0.5, 0.9, 0.99)
+FLOOR = 3e-4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,7 +137,7 @@ class RainGate:
             width: Its width.
             fresh: Whether a network that carries a state had none for this frame.
         """
-        maps = _maps(out, height, width)
+        maps = attention_maps(out, height, width)
         reading = _reading(maps)
         if self.spec is None or self._latch is None:
             return reading
@@ -140,24 +145,9 @@ class RainGate:
         return replace(reading, score=score, open=self._latch(score))
 
 
-def mean_attention(out: Derained, height: int, width: int) -> Tensor:
-    """The mean joint S⁺ as a float scalar on the device: the score where there is no gate.
-
-    Args:
-        out: The network's answer, which may be padded beyond ``height`` and ``width``.
-        height: Height of the frame.
-        width: Its width.
-
-    Returns:
-        0..1; 0 for a network without attention.
-    """
-    dry = _dryness(_maps(out, height, width))
-    return torch.zeros((), device=out.image.device) if dry is None else 1.0 - dry.mean()
-
-
 def statistics_of(out: Derained, height: int, width: int) -> Statistics:
     """The statistics of the last stage's S⁺ that the score is made of; -3.52 for a missing type."""
-    return _statistics(_maps(out, height, width))
+    return _statistics(attention_maps(out, height, width))
 
 
 def score_of(spec: GateSpec, statistics: Iterable[float], *, fresh: bool = False) -> float:
@@ -168,7 +158,7 @@ def score_of(spec: GateSpec, statistics: Iterable[float], *, fresh: bool = False
     return 1.0 / (1.0 + math.exp(-max(-60.0, min(60.0, logit))))
 
 
-def _maps(out: Derained, height: int, width: int) -> tuple[Tensor | None, Tensor | None]:
+def attention_maps(out: Derained, height: int, width: int) -> Maps:
     """S⁺ of streaks and drops, 1×1×h×w float, every 4th pixel: enough for shares of an area."""
 
     def sampled(branch: Branch | None) -> Tensor | None:
@@ -179,7 +169,41 @@ def _maps(out: Derained, height: int, width: int) -> tuple[Tensor | None, Tensor
     return sampled(out.streaks), sampled(out.drops)
 
 
-def _dryness(maps: tuple[Tensor | None, Tensor | None]) -> Tensor | None:
+def reading_values(maps: Maps) -> Tensor | None:
+    """Mean of the joint S⁺, then shares: heavy, light, streaks, drops. Five floats on the device.
+
+    ``None`` without any map.
+    """
+    dry = _dryness(maps)
+    if dry is None:
+        return None
+    zero = dry.new_zeros(())
+    streaks, drops = (zero if m is None else (m >= HEAVY).float().mean() for m in maps)
+    heavy = (dry <= 1.0 - HEAVY).float().mean()
+    wet = (dry <= 1.0 - LIGHT).float().mean()
+    return torch.stack([1.0 - dry.mean(), heavy, wet - heavy, streaks, drops])
+
+
+def statistics_rows(maps: Maps, quantiles: Tensor) -> list[Tensor | None]:
+    """log₁₀(x + 3·10⁻⁴) of the five statistics of streaks and of drops, on the device.
+
+    Args:
+        maps: Of :func:`attention_maps`.
+        quantiles: :data:`QUANTILES` on the device of the maps.
+    """
+
+    def row(s: Tensor | None) -> Tensor | None:
+        if s is None:
+            return None
+        cells = F.adaptive_avg_pool2d(s, _CELLS).flatten()
+        flat = s.flatten()
+        parts = [flat.mean()[None], torch.quantile(cells, 0.25)[None], flat.quantile(quantiles)]
+        return torch.cat(parts).add(FLOOR).log10()
+
+    return [row(s) for s in maps]
+
+
+def _dryness(maps: Maps) -> Tensor | None:
     """(1 − S⁺_streaks)(1 − S⁺_drops), 1 less the joint S⁺; ``None`` without any map."""
     dry: Tensor | None = None
     for m in maps:
@@ -188,34 +212,23 @@ def _dryness(maps: tuple[Tensor | None, Tensor | None]) -> Tensor | None:
     return dry
 
 
-def _reading(maps: tuple[Tensor | None, Tensor | None]) -> RainReading:
+def _reading(maps: Maps) -> RainReading:
     """The mean of the joint S⁺ as score, and the shares, in one transfer from the device."""
-    dry = _dryness(maps)
-    if dry is None:
+    values = reading_values(maps)
+    if values is None:
         return RainReading(score=0.0)
-    zero = dry.new_zeros(())
-    streaks, drops = (zero if m is None else (m >= HEAVY).float().mean() for m in maps)
-    heavy = (dry <= 1.0 - HEAVY).float().mean()
-    wet = (dry <= 1.0 - LIGHT).float().mean()
-    values = torch.stack([1.0 - dry.mean(), heavy, wet - heavy, streaks, drops]).tolist()
-    score, heavy_share, light_share, streak_share, drop_share = values
-    return RainReading(
-        score=score, heavy=heavy_share, light=light_share, streaks=streak_share, drops=drop_share
-    )
+    score, heavy, light, streaks, drops = values.tolist()
+    return RainReading(score=score, heavy=heavy, light=light, streaks=streaks, drops=drops)
 
 
-def _statistics(maps: tuple[Tensor | None, Tensor | None]) -> Statistics:
-    rows = []
-    for s in maps:
-        if s is None:
-            continue
-        cells = F.adaptive_avg_pool2d(s, _CELLS).flatten()
-        flat = s.flatten()
-        parts = [flat.mean()[None], torch.quantile(cells, 0.25)[None]]
-        rows.append(torch.cat([*parts, torch.quantile(flat, flat.new_tensor(_QUANTILES))]))
-    logs = iter(torch.stack(rows).add(_FLOOR).log10().tolist() if rows else [])
-    missing = [math.log10(_FLOOR)] * len(STATISTICS)
-    return tuple(value for s in maps for value in (missing if s is None else next(logs)))
+def _statistics(maps: Maps) -> Statistics:
+    some = next((m for m in maps if m is not None), None)
+    missing = [math.log10(FLOOR)] * len(STATISTICS)
+    if some is None:
+        return tuple(missing * 2)
+    rows = statistics_rows(maps, some.new_tensor(QUANTILES))
+    logs = iter(torch.stack([row for row in rows if row is not None]).tolist())
+    return tuple(value for row in rows for value in (missing if row is None else next(logs)))
 
 
 def find_gate(folder: ModelFolder, choice: GateChoice) -> GateSpec | None:

@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from rainclear.errors import OutputError
+from rainclear.errors import InputError, OutputError
 from rainclear.runtime.derainer import Derainer
 from rainclear.runtime.executor import Executor, Sink
 from rainclear.runtime.gate import GateChoice
 from rainclear.runtime.sidecar import Sidecar
 from rainclear.video import VideoReader, VideoWriter, is_image, read_image, write_image
+from rainclear.video.part import Part
 
 __all__ = ["EncodeOptions", "JobReport", "derain_file", "derain_picture", "derain_video"]
 
@@ -53,6 +54,7 @@ class JobReport:
         input: The file read.
         output: The file written.
         frames: Frames written.
+        resumed: Frames among them that an earlier run had made.
         seconds: Wall time from opening to the finished file.
         cpu_seconds: Processor time of the whole process meanwhile, all threads.
         stage_seconds: Wall time that ``decode``, ``model`` and ``encode`` worked; they overlap.
@@ -67,6 +69,7 @@ class JobReport:
     input: str
     output: str
     frames: int = 0
+    resumed: int = 0
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     stage_seconds: dict[str, float] = field(default_factory=dict)
@@ -79,8 +82,8 @@ class JobReport:
 
     @property
     def fps(self) -> float:
-        """Frames a second, from opening the input to the finished output."""
-        return self.frames / self.seconds if self.seconds else 0.0
+        """Frames of this run a second, from opening the input to the finished output."""
+        return (self.frames - self.resumed) / self.seconds if self.seconds else 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain values for JSON."""
@@ -93,7 +96,7 @@ def peak_rss_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
-def _side_by_side(rainy: Any, derained: Any, rotation: int) -> Any:
+def side_by_side(rainy: Any, derained: Any, rotation: int) -> Any:
     """Both pictures as stored, so that a player that turns them shows rainy | derained."""
     turns = rotation // 90
     shown = np.concatenate([np.rot90(rainy, turns), np.rot90(derained, turns)], axis=1)
@@ -109,6 +112,8 @@ def derain_video(
     device: str = "auto",
     precision: str = "auto",
     gate: GateChoice = None,
+    part: Part | None = None,
+    stream: int | None = None,
     sidecar: Sidecar | None = None,
     compare: bool = False,
     encode: EncodeOptions = EncodeOptions(),
@@ -128,6 +133,8 @@ def derain_video(
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
         gate: Rain gate; by default the model's own, if it has one. ``False`` derains every frame.
+        part: The part of the video to derain, if not all; sound and the like are cut to match.
+        stream: Index of the video among all streams of the file; ``None`` for the main one.
         sidecar: Where the rain of every frame is written as JSON.
         compare: Write rainy | derained side by side.
         encode: Codec, quality and speed.
@@ -146,7 +153,7 @@ def derain_video(
     derainer.reset()
     report = JobReport(input=os.fspath(source), output=os.fspath(output))
     frames, scores, dry, model_seconds = 0, 0.0, 0, 0.0
-    with VideoReader(source) as reader:
+    with VideoReader(source, stream=stream, part=part) as reader:
         derainer.prepare((reader.info.height, reader.info.width), frames=reader.info.frames)
         turned = reader.info.rotation % 180 == 90
         writer = VideoWriter(
@@ -167,7 +174,7 @@ def derain_video(
                     model_seconds += time.perf_counter() - begun
                     score = derained.metadata["rain_score"]
                     if compare:
-                        both = _side_by_side(frame.pixels, derained.pixels, frame.rotation)
+                        both = side_by_side(frame.pixels, derained.pixels, frame.rotation)
                         derained = replace(derained, pixels=both)
                     sink.put(derained)
                     frames, scores = frames + 1, scores + score
@@ -221,7 +228,7 @@ def derain_picture(
         sidecar.write(source, frame, derainer.reading)
     marks.append(time.perf_counter())
     if compare:
-        derained = _side_by_side(frame.pixels, derained, frame.rotation)
+        derained = side_by_side(frame.pixels, derained, frame.rotation)
     write_image(output, derained, overwrite=overwrite)
     marks.append(time.perf_counter())
     steps = np.diff(marks).tolist()
@@ -243,6 +250,8 @@ def derain_file(
     output: Path_,
     *,
     derainer: Derainer,
+    part: Part | None = None,
+    stream: int | None = None,
     sidecar: Sidecar | None = None,
     compare: bool = False,
     encode: EncodeOptions = EncodeOptions(),
@@ -251,6 +260,8 @@ def derain_file(
 ) -> JobReport:
     """Derain a picture or a video, told apart by the suffix; arguments as :func:`derain_video`."""
     if is_image(source):
+        if part is not None or stream is not None:
+            raise InputError(f"{source}: is a picture; parts and streams are of videos")
         return derain_picture(
             source,
             output,
@@ -263,6 +274,8 @@ def derain_file(
         source,
         output,
         derainer=derainer,
+        part=part,
+        stream=stream,
         sidecar=sidecar,
         compare=compare,
         encode=encode,

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal, get_args
 
 from rainclear.errors import InputError, OutputError, StageError
 from rainclear.frame import Frame
@@ -20,12 +20,18 @@ from rainclear.video import VideoInfo, VideoWriter
 from rainclear.video.live import is_live, open_capture
 from rainclear.video.pipe import PipeClosed, PipeFormat, PipeReader, PipeWriter
 
-__all__ = ["LiveReport", "derain_live"]
+__all__ = ["LivePolicy", "LiveReport", "derain_live"]
+
+LivePolicy = Literal["block", "drop-oldest", "adaptive"]
+"""What happens when the network is slower than the source: the source waits, or old frames go; with
+``adaptive`` they go, too, and ``restore`` is meant to do less then."""
 
 Restore = Callable[[Iterable[Frame]], Iterator[Frame]]
 OnFrame = Callable[[int, float], None]
 PIPE = "-"
 _RATE = Fraction(25)
+# A player may be paused for a while.
+_OUTPUT_TIMEOUT = 600.0
 
 
 @dataclass(kw_only=True, slots=True)
@@ -43,6 +49,8 @@ class LiveReport:
             (within 1 %) and ``max``.
         lost: Why the source was lost for good, ``None`` if it ended by itself.
         rain_score_mean: Mean rain score, 0..1.
+        dry_frames: Frames that the rain gate let pass as they came.
+        levels: Frames by the way they were derained, where that adapts to the time there is.
         truncated: Whether a pipe ended inside a frame.
         notes: One line for each thing that a user should know.
         peak_rss_mb: Largest resident memory of the process so far, MiB.
@@ -57,6 +65,8 @@ class LiveReport:
     latency: dict[str, float] = field(default_factory=dict)
     lost: str | None = None
     rain_score_mean: float = 0.0
+    dry_frames: int = 0
+    levels: dict[str, int] = field(default_factory=dict)
     truncated: bool = False
     notes: list[str] = field(default_factory=list)
     peak_rss_mb: float = 0.0
@@ -76,12 +86,13 @@ def derain_live(
     output: str | os.PathLike[str],
     restore: Restore,
     *,
-    policy: Policy | None = None,
+    policy: LivePolicy | None = None,
     raw: PipeFormat | None = None,
     stdin: BinaryIO | None = None,
     stdout: BinaryIO | None = None,
     timeout: float = 10.0,
     give_up: float | None = 60.0,
+    hardware: str | None = None,
     encode: EncodeOptions = EncodeOptions(),
     overwrite: bool = False,
     on_frame: OnFrame | None = None,
@@ -93,13 +104,16 @@ def derain_live(
     Args:
         source: ``-`` for a pipe, or what :func:`rainclear.video.live.open_capture` takes.
         output: ``-`` for a pipe, or a video file, which appears when the job ends.
-        restore: The ``stream`` of a :class:`rainclear.Derainer` or of a device pipeline.
-        policy: ``block`` or ``drop-oldest``; by default the latter for cameras and network streams.
+        restore: The ``stream`` of a :class:`rainclear.Derainer`, of a device pipeline, or of an
+            :class:`rainclear.runtime.adaptive.AdaptiveDerainer`.
+        policy: ``block``, ``drop-oldest`` or ``adaptive``; by default ``drop-oldest`` for cameras
+            and network streams.
         raw: Format of raw frames in ``stdin``; ``None`` for Y4M. An output pipe gets the same kind.
         stdin: The pipe behind ``-`` as source.
         stdout: The pipe behind ``-`` as output.
         timeout: Seconds without a frame after which a source is connected anew.
         give_up: Seconds without a frame after which the job ends.
+        hardware: Device that decodes a network stream, ``cuda:N``, if it can.
         encode: Codec, quality and speed of a file.
         overwrite: Whether an existing file may be replaced.
         on_frame: Called with the number of frames and the rain score after each.
@@ -107,13 +121,13 @@ def derain_live(
     Raises:
         InputError: The source cannot be opened, is none, or gave no frame. A source that is lost
             later ends the job, and ``lost`` in the report says why.
-        OutputError: The output exists or cannot be written.
+        OutputError: The output exists, cannot be written, or took no frame for ten minutes.
         StageError: The source did not answer before its first frame.
     """
     started = time.monotonic()
     report = LiveReport(input=source, output=os.fspath(output))
     meter, scores = LatencyMeter(), 0.0
-    pipe, feed = _feed(source, raw, stdin, policy, timeout, give_up)
+    pipe, feed = _feed(source, raw, stdin, _feed_policy(policy), timeout, give_up, hardware)
     with feed:
         frames = iter(restore(feed))
         first = next(frames, None)
@@ -130,13 +144,17 @@ def derain_live(
                     report.frames += 1
                     meter.add(time.monotonic() - frame.metadata["captured"])
 
-                with Sink(write, depth=1) as sink:
+                with Sink(write, depth=1, timeout=_OUTPUT_TIMEOUT) as sink:
                     # However the source ends, what was written so far becomes a whole file.
                     try:
                         for frame in chain([first], frames):
                             score = float(frame.metadata.get("rain_score", 0.0))
                             scores += score
-                            sink.put(frame)
+                            _count(report, frame.metadata)
+                            try:
+                                sink.put(frame)
+                            except StageError as error:
+                                raise OutputError(f"{report.output}: {error}") from error
                             if on_frame:
                                 on_frame(report.frames, score)
                     except KeyboardInterrupt:
@@ -161,6 +179,20 @@ def derain_live(
     return report
 
 
+def _feed_policy(policy: str | None) -> Policy | None:
+    if policy is not None and policy not in get_args(LivePolicy):
+        known = ", ".join(get_args(LivePolicy))
+        raise InputError(f"unknown policy {policy!r}; use one of: {known}")
+    return "drop-oldest" if policy == "adaptive" else policy  # type: ignore[return-value]
+
+
+def _count(report: LiveReport, notes: dict[str, Any]) -> None:
+    reading, level = notes.get("rain_reading"), notes.get("level")
+    report.dry_frames += reading is not None and not reading.open
+    if level is not None:
+        report.levels[level] = report.levels.get(level, 0) + 1
+
+
 def _feed(
     source: str,
     raw: PipeFormat | None,
@@ -168,6 +200,7 @@ def _feed(
     policy: Policy | None,
     timeout: float,
     give_up: float | None,
+    hardware: str | None,
 ) -> tuple[PipeReader | None, LiveFeed]:
     """The feed for a source; for a pipe its reader, too."""
     if source == PIPE:
@@ -185,7 +218,7 @@ def _feed(
         return pipe, feed
     live = is_live(source)
     return None, LiveFeed(
-        lambda: open_capture(source, timeout=timeout / 2),
+        lambda: open_capture(source, timeout=timeout / 2, hardware=hardware),
         policy=policy or ("drop-oldest" if live else "block"),
         timeout=timeout,
         reconnect=live,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import TypeAlias
 
 import torch
@@ -62,6 +63,10 @@ class HostWait:
 Operation: TypeAlias = Launch | Record | Wait | HostWait
 
 
+Duration: TypeAlias = float | Sequence[float]
+"""Seconds of a piece of work, or those of the first, the second, ... time, over and over."""
+
+
 class Clock:
     """When each piece of work would run, in one pass over the schedule.
 
@@ -70,11 +75,15 @@ class Clock:
     the host exact.
 
     Args:
-        seconds: Duration of work by its name; what is not named takes none.
+        seconds: Duration of work by its name, one for all or several in turn; what is not named
+            takes none.
     """
 
-    def __init__(self, seconds: Mapping[str, float]) -> None:
-        self._seconds = dict(seconds)
+    def __init__(self, seconds: Mapping[str, Duration]) -> None:
+        self._seconds = {
+            name: cycle([value] if isinstance(value, int | float) else value)
+            for name, value in seconds.items()
+        }
         self._lanes: dict[str, float] = {}
         self._events: dict[str, float] = {}
 
@@ -86,7 +95,7 @@ class Clock:
     def run(self, lane: str, name: str) -> tuple[float, float]:
         """Start and end of work that is launched now."""
         start = max(self._lanes.get(lane, 0.0), self.now)
-        self._lanes[lane] = end = start + self._seconds.get(name, 0.0)
+        self._lanes[lane] = end = start + next(self._seconds.get(name, cycle([0.0])))
         return start, end
 
     def record(self, event: str, lane: str) -> None:
@@ -107,7 +116,7 @@ class RecordingBackend(CpuBackend):
 
     Args:
         seconds: Duration of work by its name ("fill", "upload", "compute", "download", "tap",
-            "empty"). An event has passed when the simulated clock says so.
+            "empty"), as for :class:`Clock`. An event has passed when the simulated clock says so.
 
     Attributes:
         log: All operations, in the order of the host.
@@ -115,7 +124,7 @@ class RecordingBackend(CpuBackend):
         clock: The simulated time.
     """
 
-    def __init__(self, seconds: Mapping[str, float] | None = None) -> None:
+    def __init__(self, seconds: Mapping[str, Duration] | None = None) -> None:
         self.log: list[Operation] = []
         self.lanes: list[str] = []
         self.clock = Clock(seconds or {})

@@ -4,7 +4,6 @@ The *real* :class:`rainclear.runtime.streams.DevicePipeline` runs over a recordi
 clock plays the lanes; so the forecast is of the schedule that runs, not of a model of it.
 """
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -14,7 +13,7 @@ from rainclear.frame import Frame
 from rainclear.runtime.recording import Launch, RecordingBackend
 from rainclear.runtime.streams import DevicePipeline
 
-__all__ = ["Costs", "Forecast", "draw_timeline", "simulate"]
+__all__ = ["Costs", "Forecast", "simulate"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +65,7 @@ class _Nothing:
 
     def reset(self) -> None: ...
 
-    def __call__(self, source: Tensor, result: Tensor, score: Tensor) -> None: ...
+    def __call__(self, source: Tensor, result: Tensor, reading: Tensor) -> None: ...
 
 
 def simulate(
@@ -106,24 +105,3 @@ def simulate(
         },
         work=work,
     )
-
-
-def draw_timeline(work: Sequence[Launch], *, seconds: float, columns: int = 72) -> str:
-    """The lanes as lines of text, a digit for the frame (its number modulo 10) that is worked on.
-
-    Args:
-        work: Of a :class:`Forecast`.
-        seconds: Time that is drawn, from the start.
-        columns: Characters for it.
-    """
-    rows: dict[str, list[str]] = {}
-    counts: dict[str, int] = {}
-    for op in work:
-        number = counts.get(op.name, 0)
-        counts[op.name] = number + 1
-        row = rows.setdefault(op.lane, ["·"] * columns)
-        first = round(op.start / seconds * columns)
-        for column in range(first, min(columns, round(op.end / seconds * columns))):
-            row[column] = str(number % 10)
-    order = [name for name in ("host", "upload", "compute", "tap", "download") if name in rows]
-    return "\n".join(f"{name:>8} {''.join(rows[name])}" for name in order)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from rainclear.runtime.device_gate import READING_SIZE
 from rainclear.runtime.stream_backends import Event, StreamBackend
 
 __all__ = ["DeviceSlot", "HostSlot", "Rings", "allocate"]
@@ -18,16 +19,16 @@ class DeviceSlot:
     Attributes:
         source: H×W×3 pixels as uploaded.
         result: H×W×3 derained pixels, same dtype.
-        score: The frame's rain score, one float.
+        reading: What the network saw of the rain: six floats.
         uploaded: ``source`` is ready.
-        derained: ``result`` and ``score`` are ready.
-        downloaded: The download has consumed ``result`` and ``score``.
+        derained: ``result`` and ``reading`` are ready.
+        downloaded: The download has consumed ``result`` and ``reading``.
         tapped: The tap has consumed ``result``.
     """
 
     source: Tensor
     result: Tensor
-    score: Tensor
+    reading: Tensor
     uploaded: Event
     derained: Event
     downloaded: Event
@@ -36,11 +37,11 @@ class DeviceSlot:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HostSlot:
-    """Pinned memory for one frame on its way; ``arrived`` says that result and score are there."""
+    """Pinned memory for one frame on its way; ``arrived``: result and reading are there."""
 
     source: Tensor
     result: Tensor
-    score: Tensor
+    reading: Tensor
     arrived: Event
 
 
@@ -74,7 +75,7 @@ def allocate(
             DeviceSlot(
                 source=backend.device_buffer(shape, dtype),
                 result=backend.device_buffer(shape, dtype),
-                score=backend.device_buffer((1,), torch.float32),
+                reading=backend.device_buffer((READING_SIZE,), torch.float32),
                 uploaded=backend.event(f"uploaded {n}"),
                 derained=backend.event(f"derained {n}"),
                 downloaded=backend.event(f"downloaded {n}"),
@@ -86,7 +87,7 @@ def allocate(
             HostSlot(
                 source=backend.host_buffer(shape, dtype),
                 result=backend.host_buffer(shape, dtype),
-                score=backend.host_buffer((1,), torch.float32),
+                reading=backend.host_buffer((READING_SIZE,), torch.float32),
                 arrived=backend.event(f"arrived {n}"),
             )
             for n in range(host_slots)

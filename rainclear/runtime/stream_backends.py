@@ -58,6 +58,16 @@ class StreamBackend(Protocol):
         """Queue work on a lane; returns before it is done."""
         ...
 
+    def capture(self, work: Callable[[], object]) -> Callable[[], object]:
+        """Make work quick to repeat; called inside a launch, and so is what it returns.
+
+        The work is not done yet, and repeats on the very tensors that it names now.
+
+        Raises:
+            RuntimeError: The device cannot repeat such work.
+        """
+        ...
+
     def on_host(
         self,
         name: str,
@@ -117,6 +127,10 @@ class CpuBackend:
         """Do the work now."""
         work()
 
+    def capture(self, work: Callable[[], object]) -> Callable[[], object]:
+        """The work itself."""
+        return work
+
     def on_host(
         self,
         name: str,
@@ -146,9 +160,9 @@ class CpuBackend:
 class CudaBackend:
     """Streams, events and pinned memory of one CUDA device.
 
-    Nothing here calls ``synchronize()``: the host asks an event whether it has passed, so that a
-    device that no longer answers ends in a time-out and not in a hang. Nor is ``record_stream``
-    needed, since the slots outlive the work on them.
+    Nothing in steady work calls ``synchronize()``: the host asks an event whether it has passed, so
+    that a device that no longer answers ends in a time-out and not in a hang. Nor is
+    ``record_stream`` needed, since the slots outlive the work on them.
 
     Args:
         device: A CUDA device.
@@ -192,6 +206,15 @@ class CudaBackend:
         """Run the work with the lane as current stream; its kernels and copies are queued there."""
         with torch.cuda.stream(lane):
             work()
+
+    def capture(self, work: Callable[[], object]) -> Callable[[], object]:
+        """A CUDA graph; recording it, once for a size, waits for the device."""
+        graph = torch.cuda.CUDAGraph()
+        lane = torch.cuda.current_stream(self._device)
+        # Other threads, such as a detector's, may go on meanwhile.
+        with torch.cuda.graph(graph, stream=lane, capture_error_mode="thread_local"):
+            work()
+        return graph.replay
 
     def on_host(
         self,

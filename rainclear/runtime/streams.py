@@ -25,6 +25,7 @@ from torch import Tensor
 
 from rainclear.errors import InputError, StageError
 from rainclear.frame import Frame
+from rainclear.runtime.device_gate import reading_of
 from rainclear.runtime.slots import HostSlot, Rings, allocate
 from rainclear.runtime.stream_backends import StreamBackend
 
@@ -50,16 +51,16 @@ class DeviceStage(Protocol):
         ...
 
     def reset(self) -> None:
-        """Forget the frames seen so far."""
+        """Forget the frames seen so far; queued on the compute lane as a frame is."""
         ...
 
-    def __call__(self, source: Tensor, result: Tensor, score: Tensor) -> None:
+    def __call__(self, source: Tensor, result: Tensor, reading: Tensor) -> None:
         """Derain one frame.
 
         Args:
             source: H×W×3 RGB, uint8, or int16 that holds the bits of uint16.
             result: Written; as ``source``.
-            score: One float, written: the rain score, 0..1.
+            reading: Written: six floats, see :func:`rainclear.runtime.device_gate.reading_of`.
         """
         ...
 
@@ -113,13 +114,18 @@ class DevicePipeline:
         """Derain one stream of frames; a second call begins a new one.
 
         Yields:
-            Each frame with its own time stamp, new pixels and ``metadata["rain_score"]``.
+            Each frame with its own time stamp, new pixels (or, where the rain gate is closed, those
+            that came), ``metadata["rain_score"]``, and ``metadata["rain_reading"]``: all that the
+            network saw of the rain, as :class:`rainclear.runtime.gate.RainReading`.
 
         Raises:
             InputError: A frame is not H×W×3 uint8 or uint16.
             StageError: The device did not finish a frame in time.
         """
-        self._stage.reset()
+        stage = self._stage
+        self._backend.launch(
+            self._compute, "reset", lambda: stage.reset(), reads=(), writes=stage.resident
+        )
         try:
             for frame in frames:
                 if self._kind != (kind := _kind(frame.pixels)):
@@ -140,7 +146,6 @@ class DevicePipeline:
 
     def _begin(self, kind: tuple[Any, ...]) -> None:
         *shape, dtype = kind
-        self._stage.reset()
         if self._rings is not None:
             self._settle()
         self._count = 0
@@ -181,9 +186,9 @@ class DevicePipeline:
         backend.launch(
             self._compute,
             "compute",
-            lambda: self._stage(slot.source, slot.result, slot.score),
+            lambda: self._stage(slot.source, slot.result, slot.reading),
             reads=(slot.source,),
-            writes=(slot.result, slot.score, *self._stage.resident),
+            writes=(slot.result, slot.reading, *self._stage.resident),
         )
         backend.record(slot.derained, self._compute)
 
@@ -193,10 +198,10 @@ class DevicePipeline:
             "download",
             lambda: (
                 host.result.copy_(slot.result, non_blocking=True),
-                host.score.copy_(slot.score, non_blocking=True),
+                host.reading.copy_(slot.reading, non_blocking=True),
             ),
-            reads=(slot.result, slot.score),
-            writes=(host.result, host.score),
+            reads=(slot.result, slot.reading),
+            writes=(host.result, host.reading),
         )
         backend.record(slot.downloaded, self._download)
         backend.record(host.arrived, self._download)
@@ -227,9 +232,10 @@ class DevicePipeline:
         self._backend.on_host(
             "empty",
             lambda: np.copyto(pixels, host.result.numpy().view(pixels.dtype)),
-            reads=(host.result, host.score),
+            reads=(host.result, host.reading),
         )
-        notes = {**frame.metadata, "rain_score": float(host.score)}
+        reading = reading_of(host.reading)
+        notes = {**frame.metadata, "rain_score": reading.score, "rain_reading": reading}
         return replace(frame, pixels=pixels, metadata=notes)
 
     def _settle(self) -> None:

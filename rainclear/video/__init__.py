@@ -8,6 +8,7 @@ from rainclear.video.image import (
     read_image,
     write_image,
 )
+from rainclear.video.part import Part
 from rainclear.video.probe import VideoInfo, probe
 from rainclear.video.read import VideoReader
 from rainclear.video.report import ReadReport
@@ -16,6 +17,7 @@ from rainclear.video.write import VideoWriter
 __all__ = [
     "IMAGE_SUFFIXES",
     "VIDEO_SUFFIXES",
+    "Part",
     "ReadReport",
     "VideoInfo",
     "VideoReader",

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from rainclear.errors import InputError, OutputError
 from rainclear.frame import ColorDescription, Frame
+from rainclear.video.animation import is_animated_webp
 from rainclear.video.partial import PartialFile, output_errors
 
 __all__ = ["IMAGE_SUFFIXES", "VIDEO_SUFFIXES", "is_image", "is_video", "read_image", "write_image"]
@@ -24,13 +25,16 @@ JPEG_QUALITY = 95
 
 
 def is_image(path: str | os.PathLike[str]) -> bool:
-    """Whether the suffix is that of a picture that can be read and written."""
-    return Path(path).suffix.lower() in IMAGE_SUFFIXES
+    """Whether the suffix is that of a picture that can be read and written.
+
+    A WebP file is looked at, if it is there: one that moves is a video.
+    """
+    return Path(path).suffix.lower() in IMAGE_SUFFIXES and not is_animated_webp(path)
 
 
 def is_video(path: str | os.PathLike[str]) -> bool:
-    """Whether the suffix is that of a video; the file itself is not looked at."""
-    return Path(path).suffix.lower() in VIDEO_SUFFIXES
+    """Whether the suffix is that of a video, or a WebP file is there that moves."""
+    return Path(path).suffix.lower() in VIDEO_SUFFIXES or is_animated_webp(path)
 
 
 def read_image(path: str | os.PathLike[str]) -> Frame:

@@ -19,6 +19,7 @@ import cv2
 from rainclear.errors import InputError
 from rainclear.frame import Frame
 from rainclear.video.convert import FrameToRGB
+from rainclear.video.hardware import hardware_decoder
 from rainclear.video.image import is_image, read_image
 from rainclear.video.probe import color_of, right_angle
 from rainclear.video.source import packets_of
@@ -105,19 +106,27 @@ class UrlCapture:
     Args:
         url: Its address.
         timeout: Seconds for connecting, and for each read.
+        hardware: Device that decodes, ``cuda:N``, if it can; see
+            :func:`rainclear.video.hardware.hardware_decoder`.
 
     Raises:
         InputError: It cannot be reached or has no video.
     """
 
-    def __init__(self, url: str, *, timeout: float = 5.0) -> None:
+    def __init__(self, url: str, *, timeout: float = 5.0, hardware: str | None = None) -> None:
         self._name = _without_password(url)
         options = {}
         if url.lower().startswith("rtsp"):
             # Over UDP, lost packets smear the picture.
             options["rtsp_transport"] = "tcp"
         try:
-            self._container = av.open(url, "r", options=options, timeout=(timeout, timeout))
+            self._container = av.open(
+                url,
+                "r",
+                options=options,
+                timeout=(timeout, timeout),
+                hwaccel=hardware_decoder(hardware),
+            )
         except (av.FFmpegError, OSError, ValueError) as error:
             raise InputError(f"{self._name}: cannot be opened: {_reason(error)}") from error
         if not self._container.streams.video:
@@ -215,13 +224,20 @@ def is_live(source: str) -> bool:
     )
 
 
-def open_capture(source: str, *, timeout: float = 5.0, rate: Fraction = Fraction(25)) -> Capture:
+def open_capture(
+    source: str,
+    *,
+    timeout: float = 5.0,
+    rate: Fraction = Fraction(25),
+    hardware: str | None = None,
+) -> Capture:
     """Connect to a source by its name.
 
     Args:
         source: Number or ``/dev/video`` name of a camera, URL, or pattern of pictures.
         timeout: Seconds for connecting to a URL and for each read.
         rate: Frames a second of a picture sequence.
+        hardware: Device that decodes a URL's stream, ``cuda:N``, if it can.
 
     Raises:
         InputError: It is none of these, or does not answer.
@@ -230,7 +246,8 @@ def open_capture(source: str, *, timeout: float = 5.0, rate: Fraction = Fraction
         if _DEVICE.fullmatch(source):
             return CameraCapture(int(source) if source.isdigit() else source)
         # A path keeps one slash of the two.
-        return UrlCapture(_URL.sub(r"\1://", source, count=1), timeout=timeout)
+        url = _URL.sub(r"\1://", source, count=1)
+        return UrlCapture(url, timeout=timeout, hardware=hardware)
     if _PATTERN.search(source):
         return SequenceCapture(source, rate=rate)
     raise InputError(

@@ -14,7 +14,7 @@ import av
 
 from rainclear.errors import OutputError
 
-__all__ = ["PartialFile", "output_errors"]
+__all__ = ["PartialFile", "output_errors", "try_lock"]
 
 try:
     import fcntl
@@ -66,7 +66,7 @@ class PartialFile:
         with output_errors(self.path):
             # Finds out what permission bits alone do not tell, such as a read-only disk.
             self._lock = self.partial.open("wb")
-        _try_lock(self._lock)
+        try_lock(self._lock)
 
     def commit(self) -> None:
         """Give the file its final name.
@@ -103,14 +103,18 @@ def _sweep(final: Path) -> None:
             if time.time() - path.stat().st_mtime < _FRESH:
                 continue  # it may be about to be locked, or to get its name
             with path.open("rb") as file:
-                if path.suffix == final.suffix and _try_lock(file):
+                if path.suffix == final.suffix and try_lock(file):
                     path.unlink()
 
 
-def _try_lock(file: IO[bytes]) -> bool:
-    """Lock a file for as long as it is open here; whether that was possible."""
+def try_lock(file: IO[bytes]) -> bool | None:
+    """Lock a file for as long as it is open here.
+
+    Returns:
+        Whether that was possible; ``None`` where the system has no such locks.
+    """
     if fcntl is None:
-        return False
+        return None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

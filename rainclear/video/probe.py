@@ -45,6 +45,7 @@ class VideoInfo:
         sample_aspect_ratio: Width to height of one pixel, ``None`` if not said.
         field_order: Which field of an interlaced video is earlier, ``None`` if it has no fields.
         has_audio: Whether there is a sound track.
+        stream: Index of the video among all streams of the file; ``None`` for the main one.
     """
 
     path: Path
@@ -63,6 +64,7 @@ class VideoInfo:
     sample_aspect_ratio: Fraction | None = None
     field_order: FieldOrder | None = None
     has_audio: bool = False
+    stream: int | None = None
 
     @property
     def pixel_format(self) -> str:
@@ -112,6 +114,7 @@ def describe(
         sample_aspect_ratio=stream.sample_aspect_ratio,
         field_order=_field_order(stream, frame),
         has_audio=bool(container.streams.audio),
+        stream=stream.index,
     )
 
 

@@ -39,7 +39,9 @@ def in_order(
     yield from held
 
 
-def frames_after(path: Path, pts: int, tally: Tally) -> Iterator[av.VideoFrame]:
+def frames_after(
+    path: Path, pts: int, tally: Tally, *, stream: int | None = None
+) -> Iterator[av.VideoFrame]:
     """Decode anew, without threads, from the key frame before ``pts`` and yield what is later.
 
     A decoder with threads that meets damage while it is being emptied gives up the frames that it
@@ -49,16 +51,17 @@ def frames_after(path: Path, pts: int, tally: Tally) -> Iterator[av.VideoFrame]:
         path: The file.
         pts: Stamp of the last frame that was delivered.
         tally: Counts the damaged packets that are met after it.
+        stream: Index of the video in the file, if not the main one.
     """
-    container, stream = open_source(path)
+    container, video = open_source(path, stream=stream)
     try:
-        stream.thread_count = 1
-        container.seek(pts, stream=stream)
-        for packet in packets_of(container, stream):
+        video.thread_count = 1
+        container.seek(pts, stream=video)
+        for packet in packets_of(container, video):
             if packet.is_corrupt:
                 continue
             try:
-                frames = stream.decode(packet)
+                frames = video.decode(packet)
             except av.FFmpegError:
                 tally.corrupt_packets += packet.pts is not None and packet.pts > pts
                 continue

@@ -13,8 +13,9 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from rainclear.errors import InputError
+from rainclear.video.animation import animation_as_video, is_animated_webp
 
-__all__ = ["main_video_stream", "open_source", "packets_of", "url_of"]
+__all__ = ["main_video_stream", "open_source", "packets_of", "url_of", "video_stream"]
 
 # FFmpeg "plays" text files as terminal art.
 _NOT_VIDEO = {"tty", "bin", "xbin", "adf", "idf"}
@@ -29,24 +30,31 @@ def url_of(path: str | os.PathLike[str]) -> str:
     return f"file:{os.fspath(path)}"
 
 
-def open_source(path: str | os.PathLike[str]) -> tuple[InputContainer, VideoStream]:
+def open_source(
+    path: str | os.PathLike[str], *, stream: int | None = None
+) -> tuple[InputContainer, VideoStream]:
     """Open a file and find its video.
 
+    Args:
+        path: The file.
+        stream: Index of the video among all streams of the file; ``None`` for the main one.
+
     Returns:
-        The container, which the caller closes, and the stream of its main video.
+        The container, which the caller closes, and the stream.
 
     Raises:
-        InputError: Missing, a directory, empty, unreadable, cut off, or without video.
+        InputError: Missing, a directory, empty, unreadable, cut off, or without such a video.
     """
     path = Path(path)
     _check_readable(path)
     try:
         # Tags in odd encodings are no reason to refuse a video.
-        container = av.open(url_of(path), "r", metadata_errors="replace")
+        file = animation_as_video(path) if is_animated_webp(path) else url_of(path)
+        container = av.open(file, "r", metadata_errors="replace")
     except (av.FFmpegError, ValueError) as error:
         raise InputError(_reason(path, error)) from error
     try:
-        return container, main_video_stream(container, path)
+        return container, video_stream(container, path, index=stream)
     except BaseException:
         container.close()
         raise
@@ -81,6 +89,30 @@ def main_video_stream(container: InputContainer, path: Path) -> VideoStream:
     if _has_no_index(path):
         raise InputError(_CUT.format(path=path))
     raise InputError(f"{path}: this build of FFmpeg has no decoder for its video")
+
+
+def video_stream(container: InputContainer, path: Path, *, index: int | None) -> VideoStream:
+    """The video with an index among all streams, or the main one if it is ``None``.
+
+    Raises:
+        InputError: There is none, or FFmpeg has no decoder for it.
+    """
+    if index is None or container.format.name in _NOT_VIDEO:
+        return main_video_stream(container, path)
+    for stream in container.streams.video:
+        if stream.index == index and stream.codec_context is not None:
+            return stream
+    videos = [_described(stream) for stream in container.streams.video if stream.codec_context]
+    if not videos:
+        return main_video_stream(container, path)  # which says what is wrong
+    others = {stream.index: stream.type for stream in container.streams}
+    what = f"is {others[index]}, not video" if index in others else "does not exist"
+    raise InputError(f"{path}: stream {index} {what}; its videos are: {', '.join(videos)}")
+
+
+def _described(stream: VideoStream) -> str:
+    context = stream.codec_context
+    return f"{stream.index} ({context.name} {context.width}x{context.height})"
 
 
 def _check_readable(path: Path) -> None:

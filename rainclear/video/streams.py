@@ -14,7 +14,9 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Discard, Stream
 
-from rainclear.video.source import main_video_stream, packets_of, url_of
+from rainclear.video.part import Cut
+from rainclear.video.source import packets_of, url_of, video_stream
+from rainclear.video.trim import chapters_within, time_of, within
 
 __all__ = ["MOV_FAMILY", "StreamCopier"]
 
@@ -23,6 +25,8 @@ MOV_FAMILY = ("mp4", "mov", "3gp", "ipod")
 # Packets among which sound and the like should have begun.
 _SAMPLES = 200
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+# Seconds by which packets of one time may lie apart in a file.
+_INTERLEAVED = 10
 _KINDS = ("audio", "subtitle", "attachment")
 # Tags that describe the old file rather than the drive.
 _OWN_TAGS = {"MAJOR_BRAND", "MINOR_VERSION", "COMPATIBLE_BRANDS", "ENCODER", "DURATION", "BPS"}
@@ -39,13 +43,25 @@ class StreamCopier:
         source: The file to copy from.
         output: Container whose video stream was added and whose head was not written yet.
         video: The video stream of the output.
+        stream: Index of the video in the file that it was made of; ``None`` for the main one.
+        cut: The part of the file to copy, if not all. Its end may become known on the way.
 
     Attributes:
         notes: One line for each thing that could not be copied.
     """
 
-    def __init__(self, source: Path, output: OutputContainer, video: Stream) -> None:
+    def __init__(
+        self,
+        source: Path,
+        output: OutputContainer,
+        video: Stream,
+        *,
+        stream: int | None = None,
+        cut: Cut | None = None,
+    ) -> None:
         self.notes: list[str] = []
+        self._cut = cut or Cut()
+        self._passed: set[int] = set()
         self.shift = Fraction(0)
         self._output = output
         self._input = av.open(url_of(source), "r", metadata_errors="replace")
@@ -54,14 +70,14 @@ class StreamCopier:
         # push everything later, video included.
         from_mov = self._input.format.name.startswith("mov")
         self._drop_negative = from_mov and output.format.name not in MOV_FAMILY
-        main = main_video_stream(self._input, source)
+        main = video_stream(self._input, source, index=stream)
         output.metadata.update(_tags(self._input.metadata))
-        output.set_chapters(self._input.chapters())
+        output.set_chapters(chapters_within(self._input.chapters(), self._cut))
         video.metadata.update(_tags(main.metadata))
-        others = [stream for stream in self._input.streams if stream.index != main.index]
-        samples = _first_packets(source, {stream.index for stream in others})
-        for stream in others:
-            self._add(stream, samples.get(stream.index))
+        others = [other for other in self._input.streams if other.index != main.index]
+        samples = _first_packets(source, {other.index for other in others})
+        for other in others:
+            self._add(other, samples.get(other.index))
         copied = [self._input.streams[i] for i in self._targets]
         self._packets: Iterator[Packet[Stream]] = (
             packets_of(self._input, *copied) if copied else iter(())
@@ -86,9 +102,7 @@ class StreamCopier:
             packet = self._next
             if packet is None:
                 return
-            stamp = packet.dts if packet.dts is not None else packet.pts
-            assert stamp is not None
-            if seconds is not None and stamp * packet.time_base > seconds:
+            if seconds is not None and time_of(packet, decoding=True) > seconds:
                 return
             self._next = None
             self._write(packet)
@@ -124,11 +138,24 @@ class StreamCopier:
                     continue  # the empty ones at the end
                 if self._drop_negative and packet.pts is not None and packet.pts < 0:
                     continue
-                return packet
+                if self._all_passed(packet):
+                    break
+                if within(packet, self._cut):
+                    return packet
         except av.FFmpegError as error:
             self.notes.append(f"copying of sound and subtitles ended early: {error.strerror}")
             self._packets = iter(())
         return None
+
+    def _all_passed(self, packet: "Packet[Stream]") -> bool:
+        """Whether every stream is beyond the end of the part, or this one is far beyond it."""
+        end = self._cut.end
+        if end is None:
+            return False
+        beyond = time_of(packet) - end
+        if beyond >= 0:
+            self._passed.add(packet.stream_index)
+        return beyond > _INTERLEAVED or len(self._passed) == len(self._targets)
 
     def _write(self, packet: "Packet[Stream]") -> None:
         packet.stream = self._targets[packet.stream_index]

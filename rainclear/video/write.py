@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -9,25 +10,17 @@ from types import TracebackType
 from typing import Self
 
 import av
-import numpy as np
 from av.packet import Packet
 from av.video.stream import VideoStream
 
 from rainclear.errors import OutputError
 from rainclear.frame import Frame
-from rainclear.video.convert import RGBToFrame
-from rainclear.video.encoder import (
-    add_encoder,
-    choose_pixel_format,
-    encoder_options,
-    find_encoder,
-    keeps_fields,
-    output_color,
-    stamps_by_number,
-)
+from rainclear.video.encoder import find_encoder
+from rainclear.video.frame_encoder import DEFAULT_RATE, FrameEncoder
 from rainclear.video.image import is_image
+from rainclear.video.part import Cut
 from rainclear.video.partial import PartialFile, output_errors
-from rainclear.video.probe import FieldOrder, VideoInfo
+from rainclear.video.probe import VideoInfo
 from rainclear.video.read import VideoReader
 from rainclear.video.source import url_of
 from rainclear.video.stamps import Stamps
@@ -35,8 +28,6 @@ from rainclear.video.streams import MOV_FAMILY, StreamCopier
 
 __all__ = ["VideoWriter"]
 
-DEFAULT_RATE = Fraction(25)
-_TURNING = (*MOV_FAMILY, "matroska", "webm")
 _MAX_TIMESCALE = 2**31 - 1
 
 
@@ -58,7 +49,8 @@ class VideoWriter:
     turned upright instead. HDR mastering data and captions inside the video are not kept.
 
     Sound, subtitles, chapters and tags are copied from the source; what the container cannot
-    carry is left out with a note.
+    carry is left out with a note. If the reader delivers a part that starts later than the video
+    does, its first frame gets time zero and everything is earlier by as much.
 
     Example:
         >>> with VideoReader("drive.mp4") as reader:
@@ -78,6 +70,8 @@ class VideoWriter:
         overwrite: Whether an existing file may be replaced.
         keep_streams: Whether sound, subtitles, chapters and tags are copied.
         threads: Encoder threads; 0 leaves it to the encoder.
+        cut: The part of the source that is written, so that sound and the like are cut to match;
+            ``None`` takes it from a ``template`` that is a reader.
 
     Attributes:
         path: The file to write.
@@ -103,33 +97,38 @@ class VideoWriter:
         overwrite: bool = False,
         keep_streams: bool = True,
         threads: int = 0,
+        cut: Cut | None = None,
     ) -> None:
         info = template.info if isinstance(template, VideoReader) else template
+        if isinstance(template, VideoReader):
+            cut = cut or template.cut
         self.path = Path(path)
         self.frames = 0
         self._info = info
         self._size = (width or info.width, height or info.height)
-        self._rate = info.rate or DEFAULT_RATE
-        self._time_base = info.time_base
-        self._stamps = Stamps(time_base=info.time_base, rate=self._rate)
+        self._cut = cut
+        self._stamps = Stamps(
+            time_base=info.time_base,
+            rate=info.rate or DEFAULT_RATE,
+            from_zero=cut is not None and cut.begin is not None,
+        )
         self._own: list[str] = []
         self._copied: list[str] = []
-        self._first = self._end = 0
+        self._first: int | None = None
+        self._end = 0
         self._start: int | None = None
-        self._encoding: dict[int, tuple[int, int]] = {}
         self._copier: StreamCopier | None = None
         self._container: av.container.OutputContainer | None = None
-        self._stream: VideoStream | None = None
+        self._encoder: FrameEncoder | None = None
         self._done = False
-        self._convert: RGBToFrame | None = None
 
-        encoder = find_encoder(codec)
+        find_encoder(codec)
         if is_image(path):
             raise OutputError(f"{path}: is the name of a picture; use .mp4, .mov, .mkv or .webm")
         self._file = PartialFile(path, overwrite=overwrite, source=info.path)
         try:
             with output_errors(self.path, f"{codec} or the container refused these settings"):
-                self._open(encoder, crf, preset, pixel_format, keep_streams, threads)
+                self._open(codec, crf, preset, pixel_format, keep_streams, threads)
         except BaseException:
             self.abort()
             raise
@@ -149,22 +148,50 @@ class VideoWriter:
         Raises:
             OutputError: The frame has another size or kind, or the disk is full.
         """
-        if self._stream is None:
+        if self._encoder is None:
             raise OutputError(f"{self.path}: is closed, so no frame can be added")
         pts, duration = self._stamps.of(frame)
         if self._copier:
             self._copier.shift = self._stamps.shift
         with output_errors(self.path, f"frame {frame.index} cannot be written"):
-            pixels = np.asarray(frame.pixels)
-            assert self._convert is not None
-            encoded = self._convert(np.rot90(pixels, self._turns) if self._turns else pixels)
-            self._first = pts if not self.frames else self._first
-            number = self.frames if self._by_number else pts
-            self._encoding[number] = (pts, duration)
-            encoded.pts = number
-            encoded.time_base = self._stream.codec_context.time_base
-            self._mux(self._stream.encode(encoded))
+            self._first = pts if self._first is None else self._first
+            self._mux(self._encoder.encode(frame, pts, duration))
         self.frames += 1
+
+    def write_encoded(
+        self,
+        packets: "Iterable[Packet[VideoStream]]",
+        *,
+        extradata: bytes,
+        shift: Fraction = Fraction(0),
+    ) -> None:
+        """Write a whole video that encoders with the settings of this one made, instead of frames.
+
+        Args:
+            packets: All of them, in order of decoding, in the time base of the source.
+            extradata: What decoders need besides the packets; that of the encoder of this writer.
+            shift: Seconds by which they are later than the frames of the source.
+
+        Raises:
+            OutputError: The disk is full, the container refuses a packet, or the packets are from
+                another encoder.
+        """
+        if self._encoder is None:
+            raise OutputError(f"{self.path}: is closed, so nothing can be added")
+        if extradata != self._encoder.extradata:
+            raise OutputError(f"{self.path}: the packets are from another build of the encoder")
+        if self._copier:
+            self._copier.shift = shift
+        with output_errors(self.path):
+            held: list[Packet[VideoStream]] = []
+            for packet in packets:
+                # Frames come before those that are predicted from them, so this is the first.
+                self._first = packet.pts if self._first is None else self._first
+                self._mux(held)
+                held = [packet]
+                self.frames += 1
+            self._mux(held, last=True)
+        self._encoder.close()
 
     def close(self) -> None:
         """Finish the file and give it its name; harmless when repeated.
@@ -177,9 +204,10 @@ class VideoWriter:
         try:
             if not self.frames:
                 raise OutputError(f"{self.path}: no frame was written, so there is no video")
-            assert self._stream is not None
+            assert self._encoder is not None
             with output_errors(self.path):
-                self._mux(self._stream.encode(None), last=True)
+                if self._encoder.stream is not None:
+                    self._mux(self._encoder.flush(), last=True)
                 if self._copier:
                     self._copier.copy_until(None)
                 if self._container:
@@ -200,11 +228,10 @@ class VideoWriter:
                     self._container.close()
         finally:
             self._file.discard()
-            if self._convert is not None:
-                self._convert.close()
-            # The encoder's threads and memory go with the last that knows of it.
+            if self._encoder is not None:
+                self._encoder.close()
             self._copied = self._copier.notes if self._copier else self._copied
-            self._copier = self._container = self._stream = None
+            self._copier = self._container = self._encoder = None
 
     def __enter__(self) -> Self:
         return self
@@ -222,7 +249,7 @@ class VideoWriter:
 
     def _open(
         self,
-        encoder: av.codec.Codec,
+        codec: str,
         crf: float | None,
         preset: str | None,
         pixel_format: str | None,
@@ -232,61 +259,34 @@ class VideoWriter:
         info = self._info
         self._container = av.open(url_of(self._file.partial), "w")
         name = self._container.format.name
-        self._turns = info.rotation // 90 if name not in _TURNING else 0
-        width, height = self._size if self._turns % 2 == 0 else self._size[::-1]
-        color = output_color(
-            info,
-            codec=encoder.name,
-            pixel_format=pixel_format
-            or choose_pixel_format(encoder, source=info.pixel_format, width=width, height=height),
-            height=height,
-        )
-        aspect = info.sample_aspect_ratio
-        self._by_number = stamps_by_number(encoder.name)
-        self._stream = add_encoder(
+        self._encoder = FrameEncoder(
             self._container,
-            encoder,
-            width=width,
-            height=height,
-            color=color,
-            rate=self._rate,
-            time_base=self._time_base,
-            sample_aspect_ratio=1 / aspect if aspect and self._turns % 2 else aspect,
-            options=encoder_options(
-                encoder.name, crf=crf, preset=preset, field_order=self._field_order(encoder, height)
-            ),
+            info=info,
+            size=self._size,
+            codec=codec,
             crf=crf,
+            preset=preset,
+            pixel_format=pixel_format,
             threads=threads,
         )
-        if info.display_matrix and not self._turns:
-            self._stream.set_display_matrix(info.display_matrix)
-        self._convert = RGBToFrame(
-            width=width,
-            height=height,
-            pixel_format=color.pixel_format,
-            color=color,
-            source_height=info.height,
-        )
+        self._own += self._encoder.notes
+        assert self._encoder.stream is not None
         if keep_streams:
-            self._copier = StreamCopier(info.path, self._container, self._stream)
+            self._copier = StreamCopier(
+                info.path,
+                self._container,
+                self._encoder.stream,
+                stream=info.stream,
+                cut=self._cut,
+            )
         self._in_mov = name in MOV_FAMILY
         if self._in_mov:
             self._container.container_options["movie_timescale"] = str(self._movie_timescale())
         self._container.start_encoding()
 
-    def _field_order(self, encoder: av.codec.Codec, height: int) -> FieldOrder | None:
-        """Order of the fields that the output gets; a video that was turned or scaled has none."""
-        order = self._info.field_order
-        if order is None:
-            return None
-        if height == self._info.height and keeps_fields(encoder.name, height=height):
-            return order
-        self._own.append("the video is interlaced, and the output is not marked so")
-        return None
-
     def _movie_timescale(self) -> int:
         """A tick in which the start of every stream is whole: MP4 rounds starts to it."""
-        scale = self._time_base.denominator
+        scale = self._info.time_base.denominator
         for rate in [1000, *(self._copier.rates if self._copier else [])]:
             common = math.lcm(scale, rate)
             scale = common if common <= _MAX_TIMESCALE else scale
@@ -295,19 +295,14 @@ class VideoWriter:
     def _mux(self, packets: "list[Packet[VideoStream]]", *, last: bool = False) -> None:
         assert self._container is not None
         for packet in packets:
-            if packet.pts is not None and packet.pts in self._encoding:
-                pts, duration = self._encoding.pop(packet.pts)
-                if self._by_number:
-                    # The encoder that needs this reorders nothing, so dts is pts.
-                    packet.time_base, packet.pts, packet.dts = self._time_base, pts, pts
-                packet.duration = duration
-                self._end = max(self._end, pts + duration)
+            if packet.pts is not None:
+                self._end = max(self._end, packet.pts + (packet.duration or 0))
             if packet.dts is not None:
                 self._start = packet.dts if self._start is None else self._start
                 if last and packet is packets[-1] and self._in_mov:
                     # MP4 adds up durations in order of decoding, where the frame that is shown
                     # last is not the last one; without this a long one would be cut short.
-                    missing = self._end - self._first - (packet.dts - self._start)
+                    missing = self._end - (self._first or 0) - (packet.dts - self._start)
                     packet.duration = max(packet.duration or 0, missing)
             stamp = packet.dts if packet.dts is not None else packet.pts
             if self._copier and stamp is not None:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rainclear.data.synth import rain_on_frame
+from rainclear.detection.detections import Detector
 from rainclear.errors import InputError
 from rainclear.evaluation.metrics import psnr
 from rainclear.frame import Frame
@@ -26,6 +27,7 @@ from rainclear.video import (
     read_image,
     write_image,
 )
+from rainclear.web.objects import Objects, find_objects
 
 __all__ = ["Limits", "Moment", "Result", "run"]
 
@@ -58,11 +60,12 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Moment:
-    """One frame before and after, as picture files of one size."""
+    """One frame before and after, as picture files of one size; boxes drawn where counted."""
 
     time: float
     before: Path
     after: Path
+    objects: Objects | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,6 +93,7 @@ def run(
     *,
     derainer: Derainer,
     rain: str | None = None,
+    detector: Detector | None = None,
     limits: Limits = Limits(),
     seed: int = 0,
     on_frame: OnFrame = lambda done, total: None,
@@ -101,6 +105,7 @@ def run(
         folder: Where a folder of this run is made.
         derainer: Reset first.
         rain: Preset of the rain to put on first, or ``None`` to take the file as it is.
+        detector: Searches the frames that are shown, before and after.
         limits: What the run may cost.
         seed: Seed of that rain.
         on_frame: Called after every frame with the number done and the number expected.
@@ -112,7 +117,7 @@ def run(
     _check(source, limits)
     derainer.reset()
     out = Path(tempfile.mkdtemp(prefix="run-", dir=folder))
-    work = _Work(derainer, rain, limits, seed)
+    work = _Work(derainer, rain, detector, limits, seed)
     if is_image(source):
         return work.picture(source, out)
     return work.video(source, out, on_frame)
@@ -139,8 +144,16 @@ def _check(source: Path, limits: Limits) -> None:
 class _Work:
     """Rain, network and measurement of one run."""
 
-    def __init__(self, derainer: Derainer, rain: str | None, limits: Limits, seed: int) -> None:
+    def __init__(
+        self,
+        derainer: Derainer,
+        rain: str | None,
+        detector: Detector | None,
+        limits: Limits,
+        seed: int,
+    ) -> None:
         self._derainer, self._rain, self._limits, self._seed = derainer, rain, limits, seed
+        self._detector = detector
         self._clip: RainClip | None = None
         self._psnr: list[tuple[float, float]] = []
         self._notes: list[str] = []
@@ -177,8 +190,10 @@ class _Work:
 
     def picture(self, source: Path, out: Path) -> Result:
         before, after = self._step(read_image(source))
-        moment = _moment(out, 0, 0.0, before, after)
-        files = (moment.before, moment.after)
+        moment = self._moment(out, 0, 0.0, before, after)
+        files = out / "before.png", out / "derained.png"
+        for path, frame in zip(files, (before, after), strict=True):
+            write_image(path, frame.pixels)
         return self._result((moment,), [(0.0, self._derainer.rain_score)], files)
 
     def video(self, source: Path, out: Path, on_frame: OnFrame) -> Result:
@@ -214,7 +229,7 @@ class _Work:
                     writer.abort()  # harmless once closed
             if reader.report.message:
                 self._notes.append(reader.report.message)
-        moments = tuple(_moment(out, i, *shown) for i, shown in enumerate(kept))
+        moments = tuple(self._moment(out, i, *shown) for i, shown in enumerate(kept))
         return self._result(moments, scores, files)
 
     def _part(self, reader: VideoReader) -> Iterator[tuple[Frame, float]]:
@@ -227,6 +242,15 @@ class _Work:
                 self._notes.append(f"stopped after {number} frames, the most that this page does")
                 return
             yield frame, time - first
+
+    def _moment(self, out: Path, number: int, time: float, before: Frame, after: Frame) -> Moment:
+        objects = None
+        if self._detector is not None:
+            before, after, objects = find_objects(before, after, self._detector)
+        paths = out / f"{number:02}-before.png", out / f"{number:02}-derained.png"
+        for path, frame in zip(paths, (before, after), strict=True):
+            write_image(path, frame.pixels)
+        return Moment(time=time, before=paths[0], after=paths[1], objects=objects)
 
     def _result(
         self,
@@ -253,10 +277,3 @@ def _writer(path: Path, info: VideoInfo, shown: Frame) -> VideoWriter:
         path=Path(), width=width, height=height, time_base=info.time_base, rate=info.rate
     )
     return VideoWriter(path, template=plain, crf=16, preset="veryfast", keep_streams=False)
-
-
-def _moment(out: Path, number: int, time: float, before: Frame, after: Frame) -> Moment:
-    paths = out / f"{number:02}-before.png", out / f"{number:02}-derained.png"
-    for path, frame in zip(paths, (before, after), strict=True):
-        write_image(path, frame.pixels)
-    return Moment(time=time, before=paths[0], after=paths[1])

@@ -3,11 +3,13 @@
 import os
 from typing import Any
 
+from rainclear.detection.detections import Detector
 from rainclear.errors import ConfigError, RainclearError
 from rainclear.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from rainclear.web.job import Limits, Result
 from rainclear.web.store import Store
-from rainclear.web.studio import AS_IT_IS, RAINS, Studio, models, summary
+from rainclear.web.studio import AS_IT_IS, RAINS, Studio, models
+from rainclear.web.summary import STYLE, summary
 
 __all__ = ["build", "import_gradio", "launch_options", "serve"]
 
@@ -15,8 +17,10 @@ _FONTS = ["system-ui", "sans-serif"]
 _MONO = ["ui-monospace", "monospace"]
 _TITLE = "rainclear"
 _INTRODUCTION = """# rainclear
-Drop a driving video or picture and see it without the rain. No rainy file at hand? Choose a rain:
-it falls on your clean file first, and is then taken off again. Nothing leaves this machine."""
+Drop a driving video or picture and see it without the rain. **No rainy file at hand?** Choose a
+rain: it falls on your clean file first, and is then taken off again. Nothing leaves this
+machine."""
+_SAMPLE_RAIN = "heavy"
 
 
 def import_gradio() -> Any:
@@ -26,6 +30,7 @@ def import_gradio() -> Any:
         ConfigError: The extra ``web`` is not installed.
     """
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["GRADIO_RUN_HISTORY"] = "False"  # else results stay in the browser, to be uploaded
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["DO_NOT_TRACK"] = "1"
@@ -46,9 +51,15 @@ def build(studio: Studio, gradio: Any) -> Any:
         moment = result.moments[min(number, len(result.moments)) - 1]
         return str(moment.before), str(moment.after)
 
-    def derain(file: str | None, model: str, rain: str, progress: Any = gradio.Progress()) -> Any:  # noqa: B008
+    def derain(
+        file: str | None,
+        model: str,
+        rain: str,
+        detect: bool,
+        progress: Any = gradio.Progress(),  # noqa: B008
+    ) -> Any:
         try:
-            result = studio.derain(file, model, rain, progress)
+            result = studio.derain(file, model, rain, detect=detect, progress=progress)
         except RainclearError as error:
             raise gradio.Error(str(error), print_exception=False) from error
         count, middle = len(result.moments), len(result.moments) // 2 + 1
@@ -58,9 +69,12 @@ def build(studio: Studio, gradio: Any) -> Any:
             gradio.Slider(1, max(2, count), value=middle, step=1, visible=count > 1),
             pair(result, middle),
             gradio.LinePlot(curve, visible=count > 1),
-            summary(result),
-            [str(path) for path in result.files],
+            gradio.HTML(summary(result), visible=True),
+            gradio.File([str(path) for path in result.files], visible=True),
         )
+
+    def sample(rain: str) -> tuple[str, str]:
+        return str(studio.sample()), _SAMPLE_RAIN if rain == AS_IT_IS else rain
 
     suffixes = sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES)
     with gradio.Blocks(title=_TITLE, analytics_enabled=False) as page:
@@ -68,26 +82,52 @@ def build(studio: Studio, gradio: Any) -> Any:
         state = gradio.State(time_to_live=3600)
         with gradio.Row():
             with gradio.Column(scale=1):
-                file = gradio.File(label="Video or picture", file_types=suffixes)
+                file = gradio.File(label="Video or picture", file_types=suffixes, height=150)
+                sampler = gradio.Button("Take a sample clip", size="sm")
                 model = gradio.Dropdown(models(), value="d-daiam-rt", label="Model")
                 rain = gradio.Dropdown(list(RAINS), value=AS_IT_IS, label="Rain to put on first")
+                detect = gradio.Checkbox(
+                    studio.detects, label="Look for objects", visible=studio.detects
+                )
                 button = gradio.Button("Take the rain off", variant="primary")
+                files = gradio.File(
+                    label="Results", interactive=False, file_count="multiple", visible=False
+                )
             with gradio.Column(scale=3):
                 pictures = gradio.ImageSlider(
-                    label="before | after", type="filepath", interactive=False, max_height=640
+                    label="before | after",
+                    type="filepath",
+                    interactive=False,
+                    max_height=560,
+                    elem_id="pictures",
                 )
-                moment = gradio.Slider(1, 2, value=1, step=1, label="moment", visible=False)
-                said = gradio.Markdown()
+                moment = gradio.Slider(
+                    1,
+                    2,
+                    value=1,
+                    step=1,
+                    label="Moment of the video",
+                    visible=False,
+                    elem_id="moment",
+                )
+                said = gradio.HTML(visible=False, padding=False)
                 plot = gradio.LinePlot(
-                    x="seconds", y="rain score", y_lim=[0, None], height=180, visible=False
+                    x="seconds",
+                    y="rain score",
+                    y_lim=[0, None],
+                    height=170,
+                    label="Rain score over time",
+                    elem_id="curve",
+                    visible=False,
                 )
-                files = gradio.File(label="Files", interactive=False, file_count="multiple")
         button.click(
             derain,
-            [file, model, rain],
+            [file, model, rain, detect],
             [state, moment, pictures, plot, said, files],
+            show_progress_on=pictures,
             api_name="derain",
         )
+        sampler.click(sample, rain, [file, rain], api_visibility="private")
         moment.release(
             lambda result, number: pair(result, int(number)) if result else None,
             [state, moment],
@@ -105,6 +145,7 @@ def serve(
     limits: Limits,
     queue: int = 8,
     device: str = "auto",
+    detector: Detector | None = None,
     block: bool = True,
 ) -> Any:
     """Show the page until interrupted; uploads and results are then removed.
@@ -115,6 +156,7 @@ def serve(
         limits: What one run may cost.
         queue: Runs that may wait; one runs at a time.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        detector: Looks for objects in the frames that are shown, before and after.
         block: Wait for Ctrl-C; else close again at once.
 
     Raises:
@@ -123,7 +165,8 @@ def serve(
     gradio = import_gradio()
     with Store() as store:
         os.environ["GRADIO_TEMP_DIR"] = str(store.path)
-        page = build(Studio(store.path, limits=limits, device=device), gradio)
+        studio = Studio(store.path, limits=limits, device=device, detector=detector)
+        page = build(studio, gradio)
         page.queue(max_size=queue, default_concurrency_limit=1)
         try:
             page.launch(**launch_options(host, port, limits, gradio), prevent_thread_lock=not block)
@@ -150,5 +193,6 @@ def launch_options(host: str, port: int, limits: Limits, gradio: Any) -> dict[st
         "mcp_server": False,
         "footer_links": [],
         "max_file_size": int(limits.megabytes * 1e6),
+        "css": STYLE,
         "theme": gradio.themes.Base(font=_FONTS, font_mono=_MONO),
     }

@@ -1,15 +1,17 @@
-"""What the page's button does, without the page."""
+"""What the page's buttons do, without the page."""
 
 from pathlib import Path
 from typing import Any
 
+from rainclear.detection.detections import Detector
 from rainclear.errors import ConfigError, RainclearError
 from rainclear.rain.presets import PRESETS
 from rainclear.runtime.derainer import Derainer
 from rainclear.web.job import Limits, Result, run
+from rainclear.web.sample import write_sample
 from rainclear.zoo import list_models
 
-__all__ = ["AS_IT_IS", "RAINS", "Studio", "models", "summary"]
+__all__ = ["AS_IT_IS", "RAINS", "Studio", "models"]
 
 AS_IT_IS = "none: the file is rainy already"
 RAINS = (AS_IT_IS, *(name for name, rain in PRESETS.items() if rain.rate is not None))
@@ -28,14 +30,38 @@ class Studio:
         folder: Where runs leave their files.
         limits: What one run may cost.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        detector: Searches the frames that are shown, where that is asked for.
     """
 
-    def __init__(self, folder: Path, *, limits: Limits, device: str = "auto") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        limits: Limits,
+        device: str = "auto",
+        detector: Detector | None = None,
+    ) -> None:
         self._folder, self._limits, self._device = folder, limits, device
+        self._detector = detector
         self._derainers: dict[str, Derainer] = {}
 
+    @property
+    def detects(self) -> bool:
+        """Whether there is a detector."""
+        return self._detector is not None
+
+    def sample(self) -> Path:
+        """A short clean clip to rain on."""
+        return write_sample(self._folder / "sample.mp4")
+
     def derain(
-        self, file: str | None, model: str, rain: str, progress: Any = lambda share, **words: None
+        self,
+        file: str | None,
+        model: str,
+        rain: str,
+        *,
+        detect: bool = False,
+        progress: Any = lambda share, **words: None,
     ) -> Result:
         """Run one file; one run at a time.
 
@@ -43,6 +69,7 @@ class Studio:
             file: Path of the uploaded file.
             model: One of :func:`models`; other names and paths are refused.
             rain: One of :data:`RAINS`.
+            detect: Search the frames that are shown, if there is a detector.
             progress: Called with the share done, 0..1, and ``desc``.
 
         Raises:
@@ -66,22 +93,9 @@ class Studio:
                 self._folder,
                 derainer=self._derainers[model],
                 rain=None if rain == AS_IT_IS else rain,
+                detector=self._detector if detect else None,
                 limits=self._limits,
                 on_frame=on_frame,
             )
         except RainclearError as error:
             raise type(error)(str(error).replace(str(source), source.name)) from error
-
-
-def summary(result: Result) -> str:
-    """What the page says below the pictures, in Markdown."""
-    mean = sum(score for _, score in result.scores) / max(1, len(result.scores))
-    frames = f"**{len(result.scores)}** frame{'s' * (len(result.scores) != 1)}"
-    lines = [f"{frames}, mean rain score **{mean:.2f}**"]
-    if result.psnr is not None:
-        rainy, derained = result.psnr
-        lines.append(
-            f"against the clean original: {rainy:.2f} dB rainy, **{derained:.2f} dB** derained "
-            f"({derained - rainy:+.2f} dB)"
-        )
-    return "  \n".join([*lines, *(f"*{note}*" for note in result.notes)])

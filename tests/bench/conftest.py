@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rainclear.bench import bench, ceiling, isolate, quality, timing
+from rainclear.bench import bench, ceiling, growth, isolate, quality, timing
 from rainclear.bench.plan import BenchOptions
 
 
@@ -13,6 +13,8 @@ def here(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(isolate, "call", lambda function, *args, **kwargs: function(*args, **kwargs))
     patch.setattr(timing, "keep_memory", lambda: False)
     patch.setattr(ceiling, "_CPU_WORK", 1e6)
+    patch.setattr(growth, "SIZES", ((24, 32), (48, 64)))
+    patch.setattr(growth, "LENGTHS", (2, 5))
     patch.setattr(quality, "_SIZE", (48, 64))
     patch.setattr(quality, "_FRAMES", 3)
 

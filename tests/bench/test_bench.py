@@ -3,6 +3,8 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
+from rainclear.bench.growth import exponent
+from rainclear.bench.growth_plot import growth_plot
 from rainclear.bench.plan import BenchOptions, make_plan
 from rainclear.bench.plot import quality_plot
 from rainclear.bench.table import table
@@ -131,3 +133,28 @@ def test_plan_says_what_it_leaves_out(tiny_model, monkeypatch):
     named = BenchOptions(models=(str(tiny_model),), backends=("openvino",), device="cpu")
     with pytest.raises(DeviceError, match="not installed"):
         make_plan(named)
+
+
+def test_growth(result):
+    growth = result["growth"]
+    assert growth["model"] == "tiny" and growth["backend"] == result["fastest"]["backend"]
+    assert [row["size"] for row in growth["pixels"]] == [[32, 24], [64, 48]]
+    assert [mark["frames"] for mark in growth["frames"]] == [2, 5]
+    assert all(mark["memory_mb"] is None or mark["memory_mb"] > 10 for mark in growth["frames"])
+    assert growth["pixels_exponent"] is not None and growth["frames_exponent"] is not None
+    assert "Growth, tiny on" in table(result)
+
+
+def test_growth_plot(result):
+    root = ElementTree.fromstring(growth_plot(result))
+    dots = [dot.findtext(f"{SVG}title") for dot in root.iter(f"{SVG}circle")]
+    assert len(dots) in (4, 6)  # memory is not known everywhere
+    assert dots[2].startswith("2 frames")
+    with pytest.raises(ValueError, match="no growth"):
+        growth_plot(result | {"growth": None})
+
+
+def test_exponents():
+    assert exponent([(1, 3.0), (10, 30.0), (100, 300.0)]) == pytest.approx(1)
+    assert exponent([(1, 1.0), (2, 4.0)]) == pytest.approx(2)
+    assert exponent([(1, 1.0)]) is None

@@ -33,6 +33,7 @@ RESULT = {
         }
     },
     "end_to_end": None,
+    "growth": None,
     "quality": {"tiny": {"gain_db": 2.5, "scene": "drawn shapes"}},
     "skipped": {"tiny openvino": "not installed"},
     "notes": ["a note"],

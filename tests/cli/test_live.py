@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from rainclear.cli.app import app
-from rainclear.cli.live import wants_live
+from rainclear.cli.live import _restorer, wants_live
 from rainclear.errors import RainclearError
 
 WRITE = """
@@ -116,6 +116,15 @@ def test_what_goes_live_and_what_does_not(tmp_path):
         assert wants_live([Path(name)], tmp_path / "b.mp4")
     (tmp_path / "50%.mp4").touch()
     assert not wants_live([tmp_path / "50%.mp4"], tmp_path / "b.mp4")
+
+
+def test_the_adaptive_policy_brings_cheaper_ways(tiny_model):
+    def made(**options):
+        restore = _restorer(str(tiny_model), "cpu", "fp32", "eager", False, **options)
+        return type(restore.__self__).__name__
+
+    assert made(adaptive=True) == "AdaptiveDerainer"
+    assert made(adaptive=False) == "Derainer"
 
 
 def test_wrong_live_settings_are_one_line(tmp_path):

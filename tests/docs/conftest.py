@@ -35,7 +35,8 @@ def _video(path: Path, frames: int = 4) -> None:
 
 
 def _fill(root: Path) -> None:
-    for name in ("dashcam", "clean", "drive", "in", "footage/one", "dry/1", "wet/1"):
+    names = "dashcam clean drive in night footage/one recordings/1 dry/1 wet/1"
+    for name in names.split():
         _video(root / f"{name}.mp4", frames=8 if name == "drive" else 4)
     for name in ("photo.jpg", "rain/01.png", "clean/01.png", "left.png", "right.png"):
         _picture(root / name)

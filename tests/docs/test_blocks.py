@@ -1,9 +1,12 @@
-"""Every Python and shell block of README and docs/ runs, page by page, on tiny files.
+"""Every block of README and docs/ is used, page by page, on tiny files.
+
+Python and shell blocks run; YAML is read with the settings that it describes, JSON is parsed.
 
 What cannot run here is listed in NOT_RUN, each with its reason.
 """
 
 import importlib.util
+import json
 import os
 import re
 import shlex
@@ -16,9 +19,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 import rainclear
 from rainclear.cli.app import main
+from rainclear.config import ModelSpec
+from rainclear.config.settings import Settings, load_yaml, parse
+from rainclear.detection.onnx import OnnxDescription
+from rainclear.pipeline import PipelineSpec
+from rainclear.runtime.load import build_network
 
 ROOT = Path(__file__).parents[2]
 PAGES = tuple(
@@ -33,8 +42,11 @@ NOT_RUN = {
     r"\btorchrun\b|--devices [2-9]": "needs several devices; tests/training runs two processes",
     r"--device cuda|device=.cuda|--backend tensorrt|tensorrt": "needs a GPU",
     r"rtsp://|/dev/video|VideoCapture\(0|rainclear derain 0|--source 0": "needs a camera",
-    r"\bffmpeg\b|\bffplay\b|^tensorboard |^docker |^sudo |^apt": "programs of others",
-    r"--install-completion|--show-completion": "asks the login shell; tests/test_dist.py completes",
+    r"\bffmpeg\b|\bffplay\b|^tensorboard |^docker |^sudo |^apt|^ray ": "programs of others",
+    r"^npm |^node ": "programs of others; tests/test_examples.py runs the script with them",
+    r"examples/gstreamer|examples/ros2": "needs GStreamer or ROS 2; see tests/test_examples.py",
+    r"python tests/web/browser\.py": "needs a browser; tests/web drives one",
+    r"\b(s3|gs|az|abfs)://": "needs a bucket; tests/fleet uses storage in memory",
     r"rainclear serve": "waits for a browser; tests/web starts the page",
     r"calibrate .*--install\b": "writes into the installed package",
     r"--int8|\.xml\b|--backend openvino": "needs OpenVINO; tests/export where it is installed",
@@ -46,7 +58,7 @@ NOT_RUN = {
 SLOW = (
     r"rainclear (train|reproduce|demo|export|doctor|bench|run|detect|calibrate)\b|"
     r"rainclear evaluate detection|rainclear data jrsrd|--engine|--detector|"
-    r"load_detector|load_yolo|predictor=|InferenceSession|Pipeline\("
+    r"python examples/|load_detector|load_yolo|predictor=|InferenceSession|Pipeline\("
 )
 """Blocks that take more than about a second; they run with the tests marked slow."""
 
@@ -58,6 +70,8 @@ SMALLER = (
     (r"^(rainclear reproduce table[457].*)$", r"\1 --width 2 --pictures 1"
      " --set training.data.crop=32 --set training.data.workers=0"),
     (r"--size \S+", "--size 48x64"),
+    (r"--start \S+", "--start 0.04"),
+    (r"--end \S+", "--end 0.12"),
     (r"^(rainclear export (?!.*--size).*)$", r"\1 --size 48x64"),
     (r"^(rainclear bench.*)$",
      r"\1 --frames 3 --clip-frames 3 --backend eager --prenet none --no-quality"),
@@ -119,7 +133,7 @@ def words(command: str) -> list[str]:
 
 
 KNOWN = {"", "python", "json", "yaml", "text", "mermaid", "toml", "bibtex", "cpp", "js", *SHELLS}
-WRITES = re.compile(r"""(?:-o |--out |["'], ")([\w./-]+\.\w+)""")
+WRITES = re.compile(r"""(?:-o |--out |["'], "|VideoWriter\(")([\w./-]+\.\w+)""")
 DETECTS = re.compile(r"yolo|predict|detector\b|load_detector|detect\b")
 
 
@@ -158,6 +172,7 @@ def _make_room(text: str) -> None:
 def _rainclear(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     command = [name for word in command for name in _expanded(word)]
     monkeypatch.setattr(sys, "argv", command)
+    monkeypatch.setattr("shellingham.detect_shell", lambda: ("bash", "/bin/bash"))
     try:
         main()
     except SystemExit as end:
@@ -204,10 +219,13 @@ def run_page(
         "show": lambda frame: None,
     }
     can_detect = Path("yolo11n.pt").exists() and importlib.util.find_spec("ultralytics")
+    can_ray = importlib.util.find_spec("ray")
     for block in blocks(page):
         if block.slow and not slow:
             continue
         if DETECTS.search(block.text) and not can_detect:
+            continue
+        if "--engine ray" in block.text and not can_ray:
             continue
         if block.language in SHELLS:
             _shell(block, monkeypatch)
@@ -227,6 +245,33 @@ def test_blocks_of(page, workshop, camera, monkeypatch):
 @pytest.mark.parametrize("page", [p for p in PAGES if any(b.slow for b in blocks(p))])
 def test_all_blocks_of(page, workshop, camera, monkeypatch):
     run_page(page, slow=True, camera=camera, monkeypatch=monkeypatch)
+
+
+SCHEMAS = {
+    "docs/detection.md": OnnxDescription,
+    "docs/pipelines.md": PipelineSpec,
+    "docs/training.md": ModelSpec,
+}
+
+
+def _check_settings(kind: type[Settings], text: str, where: str) -> None:
+    data = yaml.safe_load(text)
+    if kind is ModelSpec:  # pages show the lines that matter of such a file
+        whole = load_yaml(ROOT / "models" / "d-daiam-rt" / "model.yaml")
+        data = whole | data | {"training": whole["training"] | data.get("training", {})}
+    spec = parse(kind, data, source=where)
+    if isinstance(spec, ModelSpec):
+        build_network(spec.architecture)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_settings_and_json_are_valid(page):
+    for block in blocks(page):
+        if block.language == "json":
+            json.loads(block.text)
+        elif block.language == "yaml":
+            assert page in SCHEMAS, f"{page}:{block.line}: say in SCHEMAS what this describes"
+            _check_settings(SCHEMAS[page], block.text, f"{page}:{block.line}")
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -1,12 +1,9 @@
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass
 from itertools import count
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from rainclear.errors import StageError
 from rainclear.runtime import executor as module
@@ -297,114 +294,3 @@ def test_seconds_do_not_count_waiting_for_the_stage_after():
             time.sleep(0.03)
     assert results.seconds["source"] < 0.05
     assert 0.06 <= results.seconds["work"] < 0.14
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """A run: items, stages by kind, and what goes wrong where."""
-
-    items: int
-    kinds: tuple[str, ...]
-    depth: int
-    fail_in: int | None  # 0 is the source, k the k-th stage
-    fail_at: int
-    error: type[BaseException]
-    leave_after: int | None
-    leave_by: type[BaseException] | None  # None is a plain break
-
-
-class Parts:
-    """The source and stages of a schedule, counting those begun and those cleaned up."""
-
-    def __init__(self, plan: Schedule) -> None:
-        self.plan, self.opened, self.closed = plan, 0, 0
-        self.failure = plan.error("planned")
-
-    def _watch(self, number, items):
-        self.opened += 1
-        try:
-            for position, item in enumerate(items):
-                if number == self.plan.fail_in and position == self.plan.fail_at:
-                    raise self.failure
-                yield item
-        finally:
-            self.closed += 1
-
-    def source(self):
-        return self._watch(0, iter(range(self.plan.items)))
-
-    def stages(self):
-        kinds = {
-            "same": lambda items: items,
-            "twice": lambda items: (x for item in items for x in (item, item)),
-            "odd": lambda items: (item for item in items if item % 2),
-        }
-
-        def stage(number, kind):
-            return lambda items: self._watch(number, kinds[kind](items))
-
-        return {f"s{n}": stage(n, kind) for n, kind in enumerate(self.plan.kinds, 1)}
-
-
-def consume(results, plan: Schedule, taken: list[int]) -> None:
-    for item in results:
-        taken.append(item)
-        if len(taken) == plan.leave_after:
-            if plan.leave_by:
-                raise plan.leave_by("consumer")
-            return
-
-
-def serial(plan: Schedule) -> tuple[list[int], bool]:
-    """What the same stages give one after the other, and whether they fail."""
-    parts, taken = Parts(plan), []
-    results = parts.source()
-    for stage in parts.stages().values():
-        results = stage(results)
-    try:
-        taken.extend(iter(results))
-    except BaseException as error:
-        assert error is parts.failure
-        return taken, True
-    return taken, False
-
-
-errors = st.sampled_from([ValueError, StageError, KeyboardInterrupt])
-schedules = st.builds(
-    Schedule,
-    items=st.integers(0, 12),
-    kinds=st.lists(st.sampled_from(["same", "twice", "odd"]), max_size=3).map(tuple),
-    depth=st.integers(1, 3),
-    fail_in=st.none() | st.integers(0, 3),
-    fail_at=st.integers(0, 12),
-    error=errors,
-    leave_after=st.none() | st.integers(1, 8),
-    leave_by=st.none() | errors,
-)
-
-
-@settings(max_examples=300, deadline=None)
-@given(plan=schedules)
-def test_any_schedule_ends_with_the_right_items_or_the_right_error(plan):
-    wanted, fails = serial(plan)
-    parts, taken, caught = Parts(plan), [], None
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_POLL", 0.002)
-        patch.setattr(module, "_JOIN", 5.0)
-        try:
-            with Executor(parts.source(), parts.stages(), depth=plan.depth) as results:
-                consume(results, plan, taken)
-        except BaseException as error:
-            caught = error
-
-    assert threads() == []
-    # A source that was never begun has nothing to clean up.
-    assert parts.opened == parts.closed
-    assert taken == wanted[: len(taken)]
-    left = plan.leave_after is not None and len(taken) == plan.leave_after
-    if left:
-        assert type(caught) is (plan.leave_by or type(None))
-    elif fails:
-        assert caught is parts.failure
-    else:
-        assert caught is None and taken == wanted

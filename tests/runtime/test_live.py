@@ -2,6 +2,7 @@
 
 import io
 import json
+import threading
 import time
 from dataclasses import replace
 from fractions import Fraction
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 
 from rainclear.errors import InputError, OutputError
 from rainclear.frame import Frame
-from rainclear.runtime import live
+from rainclear.runtime import executor, live
+from rainclear.runtime.gate import RainReading
 from rainclear.runtime.latency import LatencyMeter
 from rainclear.runtime.live import derain_live
 from rainclear.video.pipe import PipeFormat, PipeReader, PipeWriter
@@ -175,3 +177,43 @@ def test_percentiles_are_right_within_one_per_cent(values):
 
 def test_no_latency_is_zero():
     assert LatencyMeter().percentile(95) == 0.0
+
+
+def test_what_was_derained_how_is_in_the_report(monkeypatch):
+    def by_turns(frames):
+        for n, frame in enumerate(frames):
+            reading = RainReading(score=0.1, open=n % 3 == 0)
+            notes = {"level": "half" if n % 2 else "full", "rain_reading": reading}
+            yield replace(frame, metadata={**frame.metadata, **notes})
+
+    report = derain_live("-", "-", by_turns, stdin=y4m(7), stdout=io.BytesIO(), policy="adaptive")
+    # What is late is dropped, too.
+    assert sum(report.levels.values()) == report.frames == 7 - report.dropped
+    assert report.levels["full"] == (report.frames + 1) // 2
+    assert report.dry_frames == report.frames - (report.frames + 2) // 3
+    assert json.loads(json.dumps(report.as_dict()))["levels"] == report.levels
+
+
+def test_a_wrong_policy_is_refused():
+    with pytest.raises(InputError, match="'newest'; use one of: block, drop-oldest, adaptive"):
+        derain_live("-", "-", invert, stdin=y4m(), stdout=io.BytesIO(), policy="newest")
+
+
+def test_a_player_that_takes_nothing_for_long_ends_the_job(monkeypatch):
+    monkeypatch.setattr(live, "_OUTPUT_TIMEOUT", 0.15)
+    monkeypatch.setattr(executor, "_JOIN", 0.05)
+    release = threading.Event()
+
+    class Paused(io.BytesIO):
+        def write(self, data):
+            release.wait(10)
+            return super().write(data)
+
+    try:
+        with pytest.raises(OutputError, match="-: takes no more: nothing for"):
+            derain_live("-", "-", invert, stdin=y4m(50), stdout=Paused())
+    finally:
+        release.set()
+        for thread in threading.enumerate():
+            if thread.name == "rainclear-sink":
+                thread.join(5)

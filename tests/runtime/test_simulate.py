@@ -1,13 +1,12 @@
 """The forecast of speed: overlap with enough slots, none with one."""
 
 from dataclasses import asdict
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rainclear.runtime.simulate import Costs, draw_timeline, simulate
+from rainclear.runtime.simulate import Costs, simulate
 
 COPY = st.floats(0.5, 10)
 
@@ -55,24 +54,7 @@ def test_the_busy_lane_is_the_slowest():
     assert busy["upload"] == pytest.approx(0.2, abs=0.02)
 
 
-def test_the_drawing_shows_what_overlaps():
-    forecast = simulate(Costs(upload=1, compute=2, download=1), slots=3)
-    lines = draw_timeline(forecast.work, seconds=8, columns=8).splitlines()
-    rows = dict(line.split() for line in lines)
-    assert rows["upload"].startswith("012")
-    assert rows["compute"] == "·0011223"
-    assert rows["download"] == "···0·1·2"
-
-
 def test_too_few_frames_are_refused():
     with pytest.raises(ValueError, match="at least 8"):
         simulate(Costs(upload=1, compute=1, download=1), frames=7)
     assert asdict(Costs(upload=1, compute=1, download=1))["fill"] == 0
-
-
-@pytest.mark.parametrize("slots", [1, 3])
-def test_the_timelines_in_the_docs_are_what_comes_out(slots):
-    document = (Path(__file__).parents[2] / "docs" / "streams.md").read_text(encoding="utf-8")
-    forecast = simulate(Costs(upload=2, compute=6, download=3), slots=slots)
-    for line in draw_timeline(forecast.work, seconds=54, columns=54).splitlines()[1:]:
-        assert line in document

@@ -4,6 +4,8 @@ import threading
 
 import pytest
 
+from rainclear.errors import StageError
+from rainclear.runtime import executor as module
 from rainclear.runtime.executor import Sink
 
 
@@ -67,3 +69,43 @@ def test_put_waits_for_a_slow_consumer():
     gate.set()
     thread.join(5)
     assert len(put) == 10
+
+
+def test_a_consumer_that_hangs_is_told(monkeypatch):
+    monkeypatch.setattr(module, "_JOIN", 0.05)
+    release = threading.Event()
+
+    def hang(item: int) -> None:
+        release.wait(10)
+
+    try:
+        with (
+            pytest.raises(StageError, match=r"takes no more: nothing for 0\.15 seconds"),
+            Sink(hang, depth=1, timeout=0.15) as sink,
+        ):
+            for i in range(10):
+                sink.put(i)
+        # The last items wait in the queue when the block is left.
+        with (
+            pytest.raises(StageError, match="takes no more"),
+            Sink(hang, depth=4, timeout=0.15) as sink,
+        ):
+            sink.put(0)
+    finally:
+        release.set()
+        for thread in threading.enumerate():
+            if thread.name == "rainclear-sink":
+                thread.join(5)
+
+
+def test_a_slow_consumer_does_not_hang():
+    seen: list[int] = []
+
+    def slow(item: int) -> None:
+        threading.Event().wait(0.03)
+        seen.append(item)
+
+    with Sink(slow, depth=1, timeout=0.2) as sink:
+        for i in range(12):
+            sink.put(i)
+    assert seen == list(range(12))

@@ -1,7 +1,10 @@
 """The device pipeline gives what the Derainer gives, on every backend."""
 
+import ast
+import importlib
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -180,6 +183,22 @@ def test_a_stateless_network_works_too(picture):
     ):
         np.testing.assert_allclose(after.pixels, before.pixels / 2, atol=0.5)
         assert after.metadata["rain_score"] == 0.0
+
+
+def test_steady_work_has_no_synchronize_and_no_record_stream():
+    """By name: what hides a missing wait, or holds up the host, is not in the code at all."""
+    names = "streams", "stream_backends", "slots", "derain_stage", "device_gate", "graph_stage"
+    for name in names:
+        source = Path(importlib.import_module(f"rainclear.runtime.{name}").__file__).read_text()
+        used = {
+            node.attr for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute)
+        }
+        forbidden = {"synchronize", "record_stream", "wait_stream"}
+        # A lane begins after what the caller's stream was asked, once.
+        allowed = {"wait_stream"} if name == "stream_backends" else set()
+        assert used & forbidden <= allowed, name
+        if name != "stream_backends":
+            assert not used & {"cuda", "Stream", "Event"}, name
 
 
 @pytest.mark.gpu

@@ -109,9 +109,15 @@ def overlaps(log: Sequence[Operation]) -> list[tuple[str, str]]:
     return found
 
 
-durations = st.fixed_dictionaries({name: st.floats(0, 10) for name in PARTS})
+def times(shortest: float) -> st.SearchStrategy:
+    """One duration for all frames, or another for each of a few."""
+    one = st.floats(shortest, 10)
+    return one | st.lists(one, min_size=2, max_size=7)
+
+
+durations = st.fixed_dictionaries({name: times(0) for name in PARTS})
 lane_durations = st.fixed_dictionaries(
-    {name: st.floats(0.01, 10) for name in ("upload", "compute", "download", "tap")}
+    {name: times(0.01) for name in ("upload", "compute", "download", "tap")}
 )
 
 

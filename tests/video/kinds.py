@@ -269,7 +269,7 @@ KINDS: dict[str, Kind] = {
         loss=20,
     ),
     "animated PNG": Kind(clip(name="in.apng", codec="apng", pixel_format="rgb24")),
-    "animated WebP": Kind(clip(name="in.webp", codec="libwebp_anim"), broken=True),
+    "animated WebP": Kind(clip(name="in.webp", codec="libwebp_anim")),
     # Pixels
     "4:2:2": Kind(clip(pixel_format="yuv422p")),
     "4:4:4": Kind(clip(pixel_format="yuv444p")),

@@ -5,9 +5,12 @@ import cv2
 import numpy as np
 import pytest
 
+from rainclear.detection import Detections
 from rainclear.errors import ConfigError, InputError
+from rainclear.pipeline.draw import LOST, WON
 from rainclear.video import probe
 from rainclear.web.job import Limits, run
+from rainclear.web.objects import Objects
 
 
 def pixels(path: Path) -> np.ndarray:
@@ -24,7 +27,9 @@ def test_a_picture_as_it_is(derainer, make_picture, tmp_path):
     assert not np.array_equal(pixels(moment.after), pixels(source))
     assert result.psnr is None and result.notes == ()
     assert result.scores == ((0.0, derainer.rain_score),)
-    assert result.files == (moment.before, moment.after)
+    assert [path.name for path in result.files] == ["before.png", "derained.png"]
+    for file, shown in zip(result.files, (moment.before, moment.after), strict=True):
+        assert np.array_equal(pixels(file), pixels(shown))
 
 
 def test_rain_is_put_on_and_measured(derainer, make_picture, tmp_path):
@@ -35,6 +40,26 @@ def test_rain_is_put_on_and_measured(derainer, make_picture, tmp_path):
     assert result.psnr is not None and all(0 < value < 60 for value in result.psnr)
     again = run(source, tmp_path, derainer=derainer, rain="storm")
     assert np.array_equal(pixels(again.moments[0].after), pixels(moment.after))
+
+
+class Seer:
+    """Finds a car in both frames, a person before, and a bus after deraining."""
+
+    def __call__(self, frames):
+        both = [[4, 4, 20, 20], [30, 10, 50, 40]]
+        return [Detections.of(both, [0.9, 0.8], [2, number]) for number in (0, 5)[: len(frames)]]
+
+
+def test_objects_are_counted_and_drawn_on_what_is_shown_alone(derainer, make_picture, tmp_path):
+    result = run(make_picture(), tmp_path, derainer=derainer, detector=Seer())
+    (moment,) = result.moments
+    assert moment.objects == Objects(before=2, after=2, won=1, lost=1)
+    moments = (moment.before, moment.after)
+    for file, shown, colour in zip(result.files, moments, (LOST, WON), strict=True):
+        plain, drawn = pixels(file), pixels(shown)
+        ink = np.array(colour[::-1], int)
+        assert np.abs(drawn[25, 30] - ink).max() < 30 < np.abs(plain[25, 30] - ink).max()
+        assert np.array_equal(drawn[44:], plain[44:])
 
 
 def test_a_video(derainer, make_video, tmp_path, stamps):

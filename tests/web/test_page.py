@@ -13,10 +13,13 @@ from pathlib import Path
 import pytest
 
 from rainclear.errors import ConfigError, InputError
+from rainclear.video import probe
 from rainclear.web import page as module
-from rainclear.web.job import Limits
+from rainclear.web.job import Limits, Moment, Result
+from rainclear.web.objects import Objects
 from rainclear.web.store import Store
-from rainclear.web.studio import AS_IT_IS, RAINS, Studio, models, summary
+from rainclear.web.studio import AS_IT_IS, RAINS, Studio, models
+from rainclear.web.summary import summary
 
 GRADIO = importlib.util.find_spec("gradio") is not None
 
@@ -41,11 +44,33 @@ def test_choices():
 def test_studio_derains_with_progress(studio, make_video):
     shares = []
     result = studio.derain(
-        str(make_video()), "d-daiam-rt", "heavy", lambda share, desc: shares.append((share, desc))
+        str(make_video()),
+        "d-daiam-rt",
+        "heavy",
+        detect=True,  # without a detector, nothing is looked for
+        progress=lambda share, desc: shares.append((share, desc)),
     )
     assert shares[-1] == (1.0, "5 frames") and len(result.scores) == 5
     text = summary(result)
-    assert "**5** frames" in text and "dB rainy" in text
+    assert "<b>5</b><span>frames</span>" in text and "dB against the clean file" in text
+    assert "objects" not in text and not studio.detects
+
+
+def test_summary_counts_objects_and_escapes_what_came_with_the_file():
+    found = Objects(before=3, after=4, won=2, lost=1)
+    moment = Moment(time=0.0, before=Path("a.png"), after=Path("b.png"), objects=found)
+    result = Result(
+        moments=(moment, moment), scores=((0.0, 0.25),), files=(), notes=("<script>x.mp4",)
+    )
+    text = summary(result)
+    assert "6 → 8 objects" in text and "4 won (green), 2 lost (red) in the 2 frames shown" in text
+    assert "&lt;script&gt;" in text and "<script>" not in text
+
+
+def test_sample_is_a_short_clip(studio):
+    info = probe(studio.sample())
+    assert (info.width, info.height, info.frames) == (640, 360, 24)
+    assert studio.sample() == info.path  # the earlier one is replaced
 
 
 @pytest.mark.parametrize(
@@ -109,6 +134,7 @@ def test_launch_shares_and_fetches_nothing():
     assert options["max_file_size"] == 3_000_000
     assert options["theme"]._stylesheets == []
     assert os.environ["GRADIO_ANALYTICS_ENABLED"] == "False"
+    assert os.environ["GRADIO_RUN_HISTORY"] == "False"
 
 
 @needs_gradio
@@ -143,7 +169,11 @@ def test_a_real_server_answers_and_names_no_other_host(monkeypatch, tmp_path):
         client = Client(address, verbose=False, analytics_enabled=False, download_files=tmp_path)
         picture = Path(__file__).parents[2] / "docs" / "pictures" / "truth.jpg"
         seen["result"] = client.predict(
-            file=handle_file(str(picture)), model="d-daiam-rt", rain="drizzle", api_name="/derain"
+            file=handle_file(str(picture)),
+            model="d-daiam-rt",
+            rain="drizzle",
+            detect=False,
+            api_name="/derain",
         )
         seen["folder"] = Path(os.environ["GRADIO_TEMP_DIR"])
         assert any(seen["folder"].iterdir())
@@ -152,7 +182,9 @@ def test_a_real_server_answers_and_names_no_other_host(monkeypatch, tmp_path):
     launched = gradio.Blocks.launch
     monkeypatch.setattr(gradio.Blocks, "launch", visit)
     module.serve(host="127.0.0.1", port=port, limits=Limits(side=128), device="cpu", block=False)
-    assert "dB** derained" in json.dumps(seen["result"], default=str, ensure_ascii=False)
+    assert "dB against the clean file" in json.dumps(
+        seen["result"], default=str, ensure_ascii=False
+    )
     assert not seen["folder"].exists()
     fetched = re.findall(r'<(?:script|link)[^>]+(?:src|href)="(https?://[^"]+)"', seen["page"])
     assert [url for url in fetched if "127.0.0.1" not in url] == []

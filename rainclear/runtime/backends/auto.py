@@ -15,7 +15,14 @@ from rainclear.errors import RainclearError
 from rainclear.nn.output import Derained
 from rainclear.nn.registry import Network
 from rainclear.runtime.backends import cache
-from rainclear.runtime.backends.base import BACKENDS, Backend, BackendName
+from rainclear.runtime.backends.base import (
+    BACKENDS,
+    Backend,
+    BackendName,
+    ByteBackend,
+    byte_backend,
+)
+from rainclear.runtime.backends.int8_files import kept_int8
 from rainclear.runtime.backends.machine import inspect_machine
 from rainclear.runtime.backends.make import make_backend, make_program
 from rainclear.runtime.backends.measure import Timing, measure
@@ -23,7 +30,7 @@ from rainclear.runtime.backends.measure import Timing, measure
 __all__ = ["AutoBackend", "Choice", "Subject", "candidates", "known_choice", "tune"]
 
 _FILE = "backends.json"
-_REVISION = 1  # of the measurement and of the file
+_REVISION = 2  # of the measurement and of the file
 _WORTH_PIXELS = 1e8  # of a stream; below, measuring takes longer than any backend could save
 
 _IN_MEMORY: dict[str, "Choice"] = {}
@@ -69,7 +76,8 @@ def candidates(device: torch.device) -> tuple[BackendName, ...]:
 
     TensorRT counts on a GPU alone, OpenVINO on a CPU alone.
     """
-    elsewhere = {"compile", "openvino" if device.type == "cuda" else "tensorrt"}
+    on_gpu = device.type == "cuda"
+    elsewhere = {"compile", *(("openvino", "openvino-int8") if on_gpu else ("tensorrt",))}
     return tuple(name for name in BACKENDS if name not in elsewhere)
 
 
@@ -81,6 +89,7 @@ def _key(subject: Subject, size: tuple[int, int]) -> str:
         "model": subject.model,
         "device": str(subject.device),
         "precision": subject.precision,
+        "int8": kept_int8(),  # one that was made since may be faster than what was chosen
     }
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     return f"{size[1]}x{size[0]}-{digest}"
@@ -180,3 +189,7 @@ class AutoBackend:
     def run(self, batch: Tensor, state: tuple[Tensor, ...] | None) -> Derained:
         """See :class:`rainclear.runtime.backends.base.Backend`."""
         return self.chosen((batch.shape[2], batch.shape[3])).run(batch, state)
+
+    def bytes_for(self, size: tuple[int, int]) -> ByteBackend | None:
+        """The backend for ``size`` (height, width), if it takes 8-bit pictures as they are."""
+        return byte_backend(self.chosen(size))

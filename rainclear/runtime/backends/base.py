@@ -2,7 +2,7 @@
 
 import importlib.util
 from dataclasses import dataclass
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -16,17 +16,24 @@ __all__ = [
     "EXTRAS",
     "Backend",
     "BackendName",
+    "ByteBackend",
     "Program",
+    "byte_backend",
     "require",
     "start_state",
 ]
 
-BackendName = Literal["eager", "compile", "openvino", "onnxruntime", "tensorrt"]
+BackendName = Literal["eager", "compile", "openvino", "openvino-int8", "onnxruntime", "tensorrt"]
 
 BACKENDS: tuple[BackendName, ...] = get_args(BackendName)
 """All backends by name; ``auto`` is a choice among them."""
 
-EXTRAS = {"openvino": "openvino", "onnxruntime": "onnx", "tensorrt": "tensorrt"}
+EXTRAS = {
+    "openvino": "openvino",
+    "openvino-int8": "openvino",
+    "onnxruntime": "onnx",
+    "tensorrt": "tensorrt",
+}
 """The extra of this package that installs what a backend needs."""
 
 
@@ -53,6 +60,30 @@ class Backend(Protocol):
         Raises:
             DeviceError: The backend cannot run this network here.
         """
+
+
+@runtime_checkable
+class ByteBackend(Backend, Protocol):
+    """A backend that may take 8-bit pictures as they are: five passes over a picture less."""
+
+    @property
+    def takes_bytes(self) -> bool:
+        """Whether :meth:`run_bytes` runs this network."""
+
+    def run_bytes(self, batch: Tensor, state: tuple[Tensor, ...] | None) -> Derained:
+        """Run on N×H×W×3 uint8 RGB, contiguous; sizes are multiples of the network's.
+
+        Returns:
+            As :meth:`run`, but for the picture: N×3×H×W uint8, channels last, clamped and rounded.
+
+        Raises:
+            DeviceError: The backend cannot run this network here.
+        """
+
+
+def byte_backend(backend: Backend) -> "ByteBackend | None":
+    """``backend`` if it takes 8-bit pictures as they are."""
+    return backend if isinstance(backend, ByteBackend) and backend.takes_bytes else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

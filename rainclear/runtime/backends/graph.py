@@ -19,7 +19,7 @@ from rainclear.nn.output import Branch, Derained, Stage
 from rainclear.nn.registry import Network
 from rainclear.runtime.backends.base import start_state
 
-__all__ = ["Graph", "Signature", "example_inputs", "onnx_bytes", "signature_of"]
+__all__ = ["Graph", "Signature", "example_inputs", "onnx_bytes", "signature_of", "traced"]
 
 _OPSET = 17
 
@@ -137,12 +137,33 @@ def onnx_bytes(graph: Graph, inputs: tuple[Tensor, ...], *, dynamic: bool = Fals
         ModelError: This PyTorch cannot write it.
     """
     signature = graph.signature
-    axes = {}
+    axes: dict[str, dict[int, str]] = {}
     if dynamic:
         for name in (*signature.inputs, *signature.outputs):
             scaled = name.removeprefix("next_").startswith("state_")
             prefix = f"{name.removeprefix('next_')}_" if scaled else ""
             axes[name] = {2: f"{prefix}height", 3: f"{prefix}width"}
+    return traced(graph, inputs, names=(signature.inputs, signature.outputs), axes=axes)
+
+
+def traced(
+    graph: nn.Module,
+    inputs: tuple[Tensor, ...],
+    *,
+    names: tuple[Sequence[str], Sequence[str]],
+    axes: dict[str, dict[int, str]] | None = None,
+) -> bytes:
+    """A module as an ONNX model (opset 17).
+
+    Args:
+        graph: Tensors in, a tuple of tensors out.
+        inputs: An example of what goes in.
+        names: Of the inputs and of the outputs.
+        axes: Free dimensions, by name of the input or output.
+
+    Raises:
+        ModelError: This PyTorch cannot write it.
+    """
     file = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad():
         # The tracing exporter: it needs no package but onnx, takes one second instead of thirty,
@@ -155,9 +176,9 @@ def onnx_bytes(graph: Graph, inputs: tuple[Tensor, ...], *, dynamic: bool = Fals
                 file,  # type: ignore[arg-type]  # the tracing exporter takes open files
                 dynamo=False,
                 opset_version=_OPSET,
-                input_names=list(signature.inputs),
-                output_names=list(signature.outputs),
-                dynamic_axes=axes,
+                input_names=list(names[0]),
+                output_names=list(names[1]),
+                dynamic_axes=axes or {},
             )
         except (RuntimeError, ImportError, TypeError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]

@@ -18,15 +18,19 @@ FORMATS: dict[BackendName, tuple[str, ...]] = {
     "eager": ("fp32", "bf16", "fp16"),
     "compile": ("fp32", "bf16", "fp16"),
     "openvino": ("fp32", "bf16"),
+    "openvino-int8": ("fp32", "bf16"),
     "onnxruntime": ("fp32",),
     "tensorrt": ("fp32", "fp16"),
 }
-"""Number formats that each backend computes in; ONNX Runtime has no fast bf16 on a CPU."""
+"""Number formats that each backend computes in; ONNX Runtime has no fast bf16 on a CPU.
+
+Of ``openvino-int8`` it is the format of what is not quantised."""
 
 _HOMES = {
     "eager": ("eager", "EagerBackend"),
     "compile": ("compiled", "CompileBackend"),
     "openvino": ("openvino", "OpenVinoBackend"),
+    "openvino-int8": ("openvino_int8", "OpenVinoInt8Backend"),
     "onnxruntime": ("onnxruntime", "OnnxRuntimeBackend"),
     "tensorrt": ("tensorrt", "TensorRtBackend"),
 }

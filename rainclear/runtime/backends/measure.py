@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,17 +10,19 @@ import torch
 from torch import Tensor, nn
 
 from rainclear.errors import RainclearError
+from rainclear.nn.output import Derained
 from rainclear.nn.registry import Network
-from rainclear.runtime.backends.base import Backend, BackendName, Program
+from rainclear.runtime.backends.base import Backend, BackendName, Program, byte_backend
 from rainclear.runtime.backends.eager import EagerBackend
 from rainclear.runtime.backends.make import make_backend, make_program
 
-__all__ = ["Timing", "agreement", "measure", "moving_frames"]
+__all__ = ["Timing", "agreement", "feed", "measure", "moving_frames"]
 
 _FRAMES = 3
 _ROUNDS = 7
 _EXACT = 2 / 255
 _REDUCED = 45.0  # dB; a reduced format errs a little everywhere, rounding errs more
+_INT8 = 35.0  # dB; what int8 costs was judged on a clip when it was made
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +51,7 @@ class Timing:
 def moving_frames(
     size: tuple[int, int], count: int, device: torch.device | str = "cpu"
 ) -> list[Tensor]:
-    """A smooth picture that moves, with a little noise; 1×3×H×W in [0, 1], the same each time."""
+    """A smooth picture that moves, with a little noise; 1×3×H×W in whole levels of [0, 1]."""
     height, width = size
     generator = torch.Generator().manual_seed(0)
     y = torch.linspace(0, 6.0, height)[:, None]
@@ -59,21 +61,41 @@ def moving_frames(
         waves = [torch.sin(x + c + 0.1 * t) * torch.cos(y - 0.5 * c) for c in range(3)]
         noise = torch.randn(3, height, width, generator=generator)
         frame = (0.5 + 0.4 * torch.stack(waves) + 0.03 * noise).clamp(0, 1)[None]
+        frame = (255 * frame).round() / 255
         frames.append(frame.contiguous(memory_format=torch.channels_last).to(device))
     return frames
 
 
+def feed(
+    backend: Backend, frames: Sequence[Tensor]
+) -> tuple[Callable[[Tensor, tuple[Tensor, ...] | None], Derained], list[Tensor]]:
+    """How a stream of 8-bit pictures reaches a backend: what to call, and with what.
+
+    Args:
+        backend: Any.
+        frames: 1×3×H×W in whole levels of [0, 1].
+    """
+    taker = byte_backend(backend)
+    if taker is None:
+        return backend.run, list(frames)
+    levels = [(255 * frame).round().to(torch.uint8) for frame in frames]
+    return taker.run_bytes, [frame.permute(0, 2, 3, 1).contiguous() for frame in levels]
+
+
 def agreement(backend: Backend, wanted: Sequence[Tensor], frames: Sequence[Tensor]) -> Timing:
     """Compare a backend's clamped pictures with ``wanted``, its own state carried along."""
+    least = _INT8 if backend.name == "openvino-int8" else _REDUCED
     state, worst, squares = None, 0.0, 0.0
-    for frame, want in zip(frames, wanted, strict=True):
-        out = backend.run(frame, state)
+    run, fed = feed(backend, frames)
+    for frame, want in zip(fed, wanted, strict=True):
+        out = run(frame, state)
         state = out.state
-        gap = (out.image.float().clamp(0, 1) - want).abs()
+        image = out.image.float().clamp(0, 1) if out.image.is_floating_point() else out.image / 255
+        gap = (image - want).abs()
         worst = max(worst, float(gap.max()))
         squares += float(gap.square().mean()) / len(frames)
     exact = worst <= _EXACT
-    close = squares <= 10 ** (-_REDUCED / 10)
+    close = squares <= 10 ** (-least / 10)
     problem = "" if exact or close else f"its pictures differ by up to {255 * worst:.1f} levels"
     return Timing(backend="eager", error=255 * worst, problem=problem)
 
@@ -90,7 +112,8 @@ def measure(
     """Time backends on single frames of ``size`` (height, width), taking turns.
 
     Each is checked first: pictures within 2/255 of eager fp32 over three frames with state, or, in
-    a reduced number format, a PSNR of 45 dB against them. Taking turns, a busy machine slows all
+    a reduced number format, a PSNR of 45 dB against them. Backends that take 8-bit pictures get
+    them. Taking turns, a busy machine slows all
     of them alike.
 
     Returns:
@@ -135,10 +158,11 @@ def _take_turns(
 ) -> dict[BackendName, float]:
     times: dict[BackendName, list[float]] = {name: [] for name in ready}
     states: dict[BackendName, tuple[Tensor, ...] | None] = dict.fromkeys(ready)
+    fed = {name: feed(backend, frames) for name, backend in ready.items()}
     for i in range(_ROUNDS + 1):
-        for name, backend in ready.items():
+        for name, (run, taken) in fed.items():
             started = time.perf_counter()
-            out = backend.run(frames[i % len(frames)], states[name])
+            out = run(taken[i % len(taken)], states[name])
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
             if i:  # the first only warms up

@@ -1,5 +1,6 @@
 """OpenVINO on a CPU (extra ``openvino``)."""
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,15 +8,24 @@ import torch
 from torch import Tensor
 
 from rainclear.errors import DeviceError
+from rainclear.nn.output import Branch, Derained, Stage
 from rainclear.runtime.backends.base import Program, require
+from rainclear.runtime.backends.blocks import BLOCK_INPUTS, BLOCK_OUTPUTS, BlockGraph, block_graph
+from rainclear.runtime.backends.graph import traced
+from rainclear.runtime.backends.layout import from_blocks, maps_from_blocks, to_blocks
 from rainclear.runtime.backends.quiet import import_quietly
-from rainclear.runtime.backends.static import GraphBackend, Runner
+from rainclear.runtime.backends.static import KEPT, GraphBackend, Runner
 
 __all__ = ["OpenVinoBackend"]
+
+_UNIT = 1 / 255
 
 
 class OpenVinoBackend(GraphBackend):
     """OpenVINO's CPU plugin, one stream, as many threads as PyTorch has.
+
+    Networks of our own sizes run over blocks of pixels (see
+    :mod:`rainclear.runtime.backends.blocks`), others as they are.
 
     Raises:
         DeviceError: OpenVINO is not installed, or the device is no CPU.
@@ -31,8 +41,64 @@ class OpenVinoBackend(GraphBackend):
                 "or another --backend"
             )
         super().__init__(program)
+        self._graph = block_graph(self._network, byte=False)
+        self._of_blocks: OrderedDict[tuple[bool, int, int, int], _Blocks] = OrderedDict()
+
+    @property
+    def takes_bytes(self) -> bool:
+        """Whether :meth:`run_bytes` runs this network."""
+        return self._graph is not None
+
+    def prepare(self, size: tuple[int, int]) -> None:
+        """Build the graph for single frames of ``size``; that of :meth:`run_bytes`, if there is."""
+        if self._graph is None:
+            super().prepare(size)
+        else:
+            self._blocks((1, *size), byte=True)
+
+    def run(self, batch: Tensor, state: tuple[Tensor, ...] | None) -> Derained:
+        """See :class:`rainclear.runtime.backends.base.Backend`."""
+        if self._graph is None:
+            return super().run(batch, state)
+        with torch.inference_mode():
+            blocks = self._blocks((batch.shape[0], batch.shape[2], batch.shape[3]), byte=False)
+            torch.mul(batch.permute(0, 2, 3, 1), 255, out=blocks.picture)
+            return blocks.run(blocks.picture, state)
+
+    @torch.inference_mode()
+    def run_bytes(self, batch: Tensor, state: tuple[Tensor, ...] | None) -> Derained:
+        """See :class:`rainclear.runtime.backends.base.ByteBackend`."""
+        shape = (batch.shape[0], batch.shape[1], batch.shape[2])
+        return self._blocks(shape, byte=True).run(batch, state)
+
+    def _blocks(self, shape: tuple[int, int, int], *, byte: bool) -> "_Blocks":
+        key = (byte, *shape)
+        if key in self._of_blocks:
+            self._of_blocks.move_to_end(key)
+            return self._of_blocks[key]
+        assert self._graph is not None
+        with torch.inference_mode(False):
+            self._graph.byte = byte
+            inputs = self._graph.example(shape)
+            core = import_quietly("openvino").Core()
+            runner = self._compile(core, self._model(core, inputs))
+            made = _Blocks(self._graph, runner, inputs, shape)
+        self._of_blocks[key] = made
+        while len(self._of_blocks) > KEPT:
+            self._of_blocks.popitem(last=False)
+        return made
+
+    def _model(self, core: Any, inputs: Sequence[Tensor]) -> Any:
+        """The graph over blocks for inputs of these shapes."""
+        assert self._graph is not None
+        names = BLOCK_INPUTS, BLOCK_OUTPUTS
+        return core.read_model(traced(self._graph, tuple(inputs), names=names))
 
     def _load(self, model: bytes, inputs: Sequence[Tensor]) -> Runner:
+        core = import_quietly("openvino").Core()
+        return self._compile(core, core.read_model(model))
+
+    def _compile(self, core: Any, model: Any) -> Runner:
         openvino = import_quietly("openvino")
         precision = "bf16" if self._program.dtype == torch.bfloat16 else "f32"
         settings = {
@@ -43,9 +109,8 @@ class OpenVinoBackend(GraphBackend):
             # Decoder and encoder share the cores; threads tied to a core would wait for them.
             "ENABLE_CPU_PINNING": False,
         }
-        core = openvino.Core()
         try:
-            compiled = core.compile_model(core.read_model(model), "CPU", settings)
+            compiled = core.compile_model(model, "CPU", settings)
         except RuntimeError as error:
             reason = (str(error).strip().splitlines() or [""])[-1]
             raise DeviceError(f"OpenVINO cannot run this network: {reason}") from error
@@ -62,3 +127,63 @@ class OpenVinoBackend(GraphBackend):
             return openvino.Tensor(tensor.numpy(), shared_memory=True)
 
         return run
+
+
+class _Blocks:
+    """A graph over blocks for one shape, with its buffers: two of each that is handed out.
+
+    The state is the picture before, in blocks, and the memory, channels last.
+
+    Args:
+        graph: What was compiled.
+        runner: Runs it.
+        inputs: Its inputs, which serve as buffers from here on.
+        shape: Number, height and width of the pictures.
+    """
+
+    def __init__(
+        self,
+        graph: BlockGraph,
+        runner: Runner,
+        inputs: tuple[Tensor, ...],
+        shape: tuple[int, int, int],
+    ) -> None:
+        self._block, self._byte, self._runner = graph.block, graph.byte, runner
+        self._frame, previous, self._empty = inputs
+        count, height, width = shape
+        maps = 2 * graph.block**2
+        self.picture = previous.new_empty(count, height, width, 3)
+        self._sets = [
+            (
+                torch.empty_like(previous),
+                torch.empty(*previous.shape[:3], maps),
+                torch.empty_like(self._empty),
+                self.picture.new_empty(self.picture.shape),
+                torch.empty(count, 2, height, width),
+            )
+            for _ in range(2)
+        ]
+
+    def run(self, picture: Tensor, state: tuple[Tensor, ...] | None) -> Derained:
+        """Run on N×H×W×3, uint8 or float32 levels."""
+        to_blocks(picture, self._frame, self._block)
+        before = (self._frame, self._empty) if state is None else (self._taken(state[0]), state[1])
+        self._sets.reverse()
+        if any(s.data_ptr() in {t.data_ptr() for t in self._sets[0]} for s in before):
+            self._sets.reverse()
+        image, maps, memory, shown, attention = self._sets[0]
+        self._runner((self._frame, *before), (image, maps, memory))
+        from_blocks(image, shown, self._block)
+        maps_from_blocks(maps, attention, self._block)
+        streaks, drops = (
+            Branch(attention=attention[:, i : i + 1], heavy=None, light=None, image=None)
+            for i in range(2)
+        )
+        result = (shown if self._byte else shown.mul_(_UNIT)).permute(0, 3, 1, 2)
+        return Derained(result, (image, memory), (Stage(result, streaks, drops),))
+
+    def _taken(self, image: Tensor) -> Tensor:
+        """The picture before as this graph takes it, should it come from the other one."""
+        if image.dtype == self._frame.dtype:
+            return image
+        return image.clamp(0, 255).round().to(torch.uint8) if self._byte else image.float()

@@ -11,14 +11,15 @@ from rainclear.nn.output import Derained
 from rainclear.runtime.backends.base import Program, start_state
 from rainclear.runtime.backends.graph import Graph, example_inputs, onnx_bytes, signature_of
 
-__all__ = ["GraphBackend", "Runner"]
+__all__ = ["KEPT", "GraphBackend", "Runner"]
 
 Runner = Callable[[Sequence[Tensor], Sequence[Tensor]], None]
 """Reads all inputs and fills all outputs, contiguous float32 tensors in the signature's order."""
 
 Shape = tuple[int, int, int]
 
-_KEPT = 4
+KEPT = 4
+"""Graphs that a backend keeps, of the shapes used last."""
 
 
 class _Slot:
@@ -80,6 +81,6 @@ class GraphBackend(ABC):
             outputs = [[torch.empty(t.shape, device=t.device) for t in like] for _ in range(2)]
         slot = _Slot(self._load(model, inputs), outputs)
         self._slots[shape] = slot
-        while len(self._slots) > _KEPT:
+        while len(self._slots) > KEPT:
             self._slots.popitem(last=False)
         return slot

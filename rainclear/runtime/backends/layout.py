@@ -1,0 +1,40 @@
+"""Pictures to blocks of pixels and back, on the CPU: runs of whole rows of a block are copied."""
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+__all__ = ["from_blocks", "maps_from_blocks", "to_blocks"]
+
+
+def to_blocks(picture: Tensor, out: Tensor, block: int) -> None:
+    """Cut N×H×W×C into blocks, N×H/b×W/b×b²·C in the order row, column, channel.
+
+    Both contiguous and of one type.
+    """
+    n, height, width, channels = picture.shape
+    h, w = height // block, width // block
+    rows = _runs(picture, block * channels).reshape(n, h, block, w)
+    np.copyto(_runs(out, block * channels).reshape(n, h, w, block), rows.transpose(0, 1, 3, 2))
+
+
+def from_blocks(blocks: Tensor, out: Tensor, block: int) -> None:
+    """The inverse of :func:`to_blocks`."""
+    n, height, width, channels = out.shape
+    h, w = height // block, width // block
+    rows = _runs(blocks, block * channels).reshape(n, h, w, block)
+    np.copyto(_runs(out, block * channels).reshape(n, h, block, w), rows.transpose(0, 1, 3, 2))
+
+
+def maps_from_blocks(blocks: Tensor, out: Tensor, block: int) -> None:
+    """Put M maps N×M×H×W together from N×H/b×W/b×M·b², in the order map, row, column."""
+    n, maps, height, width = out.shape
+    h, w = height // block, width // block
+    rows = _runs(blocks, block).reshape(n, h, w, maps, block)
+    np.copyto(_runs(out, block).reshape(n, maps, h, block, w), rows.transpose(0, 3, 1, 4, 2))
+
+
+def _runs(tensor: Tensor, length: int) -> npt.NDArray[np.void]:
+    """All values in a row, ``length`` of them as one item, in the tensor's own memory."""
+    flat = tensor.detach().view(-1).numpy()
+    return flat.view(np.dtype((np.void, length * flat.itemsize)))
