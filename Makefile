@@ -3,11 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test test-fast lint bench docs dist api clean soak fuzz schedules
+.PHONY: demo test test-fast lint bench docs dist api clean soak fuzz schedules fleet
 
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --editable '.[dev,detect,docs,web]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev,detect,docs,web,ray]'
 	touch $(STAMP)
 
 demo: $(STAMP)  ## rain on a short clip, derain it, leave the results in demo/
@@ -39,6 +39,10 @@ fuzz: $(STAMP)  ## 2,000 damaged videos: no crash, no hang, clear errors
 
 schedules: $(STAMP)  ## thousands of random schedules through the executor: failures, delays, Ctrl-C
 	RAINCLEAR_SCHEDULES=3000 $(BIN)/python -m pytest tests/runtime/test_executor_schedules.py
+
+fleet: $(STAMP)  ## a Ray cluster of two workers, one of them killed; then time with one and with two
+	$(BIN)/python -m pytest tests/fleet
+	$(BIN)/python tests/fleet/scaling.py
 
 docs: $(STAMP)  ## the documentation in site/; a warning is an error
 	test -x $(BIN)/zensical || $(BIN)/python -m pip install --quiet --editable '.[docs]'

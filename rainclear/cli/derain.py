@@ -34,8 +34,8 @@ def derain(
     backend: Annotated[
         str,
         typer.Option(
-            help="auto, eager, compile, openvino, onnxruntime or tensorrt. [bold]auto[/] measures "
-            "once for a video's size (see [bold]rainclear doctor[/])."
+            help="auto, eager, compile, openvino, openvino-int8, onnxruntime or tensorrt. "
+            "[bold]auto[/] measures once for a video's size (see [bold]rainclear doctor[/])."
         ),
     ] = "auto",
     gate: Annotated[
@@ -128,6 +128,23 @@ def derain(
     timeout: Annotated[
         float, typer.Option(min=0.1, help="Live: seconds without a frame before connecting anew.")
     ] = 10.0,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            help="Many files: [bold]ray[/] for the workers of a cluster, local for this process; "
+            "also from and to s3://, gs:// and other storage."
+        ),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(help="Ray: auto or HOST:PORT; without it, a cluster on this machine."),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Ray: how many.", show_default="one a GPU, or one for 4 processors"
+        ),
+    ] = None,
 ) -> None:
     """Take the rain out of videos and pictures.
 
@@ -152,6 +169,34 @@ def derain(
     if segment is not None and not resume:
         raise ConfigError("--segment is the length of the segments of --resume; give both")
     choice = gate_choice(model, gate, gate_settings)
+    if engine is not None:
+        from rainclear.cli.fleet import derain_on_engine
+
+        if part is not None or stream is not None or resume:
+            raise InputError(
+                "--start, --end, --frames, --stream and --resume are not for --engine, which "
+                "always goes on where it was stopped"
+            )
+        derain_on_engine(
+            inputs,
+            out,
+            engine=engine,
+            address=address,
+            workers=workers,
+            model=model,
+            device=device,
+            precision=precision,
+            backend=backend,
+            gate=choice,
+            encode=EncodeOptions(codec=codec, crf=crf, preset=preset),
+            overwrite=overwrite,
+            compare=compare,
+            sidecar=sidecar,
+            report=report,
+        )
+        return
+    if address is not None or workers is not None:
+        raise ConfigError("--address and --workers are for --engine ray")
     if wants_live(inputs, out):
         if part is not None or stream is not None or resume:
             raise InputError(

@@ -11,9 +11,11 @@ _CHANGE = 0.2
 
 
 def thumbnail(x: Tensor) -> Tensor:
-    """The coarse grey picture, 1×18×32, of 1×3×H×W in [0, 1]; stays on the device."""
+    """The coarse grey picture, 1×18×32, of 1×3×H×W in [0, 1] or in bytes; stays on the device."""
     # Every 8th pixel is enough to tell another scene, and costs next to nothing.
-    return F.adaptive_avg_pool2d(x[..., ::8, ::8], _SIZE).mean(1)
+    x = x[..., ::8, ::8]
+    x = x if x.is_floating_point() else x.float() / 255
+    return F.adaptive_avg_pool2d(x, _SIZE).mean(1)
 
 
 def blank_thumbnail(device: torch.device) -> Tensor:

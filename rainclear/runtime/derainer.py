@@ -16,7 +16,7 @@ from rainclear.frame import Frame
 from rainclear.nn.output import Derained
 from rainclear.nn.registry import Network
 from rainclear.runtime.backends.auto import AutoBackend
-from rainclear.runtime.backends.base import Backend
+from rainclear.runtime.backends.base import Backend, ByteBackend, byte_backend
 from rainclear.runtime.backends.open import open_backend
 from rainclear.runtime.cuts import same_scene, thumbnail
 from rainclear.runtime.device import resolve_device
@@ -43,9 +43,9 @@ class Derainer:
         gate: Rain gate: ``True`` for the one calibrated for the model, ``None`` for that if there
             is one, or a :class:`rainclear.config.GateSpec`. Dry frames then pass as they came, bit
             for bit. By default every frame is derained.
-        backend: ``eager``, ``compile``, ``openvino``, ``onnxruntime``, ``tensorrt``, or ``auto``:
-            what was measured to be fastest for a size on this machine (see :meth:`prepare`), and
-            eager for sizes that were not measured.
+        backend: ``eager``, ``compile``, ``openvino``, ``openvino-int8``, ``onnxruntime``,
+            ``tensorrt``, or ``auto``: what was measured to be fastest for a size on this machine
+            (see :meth:`prepare`), and eager for sizes that were not measured.
 
     Raises:
         ModelError: The model is unknown, has no weights, or they were altered; it has no gate of
@@ -149,6 +149,7 @@ class Derainer:
     def reset(self) -> None:
         """Forget the frames seen so far: the next one begins a new stream."""
         self._state: tuple[Tensor, ...] | None = None
+        self._in_bytes: bool | None = None
         self._thumbnail: Tensor | None = None
         self._size: tuple[int, int] | None = None
         self._gate.reset()
@@ -197,15 +198,45 @@ class Derainer:
         """
         _check(rgb, np.uint8, np.uint16)
         height, width = rgb.shape[:2]
-        x = self._to_input(rgb)
-        self._reset_at_cut(x, (height, width))
+        taker = self._byte_backend(rgb)
+        x = self._to_input(rgb) if taker is None else self._to_bytes(rgb)
+        in_bytes = taker is not None
+        if self._in_bytes not in (None, in_bytes):  # the two keep their states in different forms
+            self._state = None
+        self._in_bytes = in_bytes
+        self._reset_at_cut(x if taker is None else x.permute(0, 3, 1, 2), (height, width))
         fresh = self._descriptor.stateful and self._state is None
-        out: Derained = self._backend.run(x, self._state)
+        runs = self._backend.run if taker is None else taker.run_bytes
+        out: Derained = runs(x, self._state)
         self._state = out.state
         self._reading = self._gate(out, height, width, fresh=fresh)
         if not self._reading.open:
             return rgb.copy()
-        return _to_picture(out.image[..., :height, :width], rgb.dtype)
+        image = out.image[..., :height, :width]
+        if taker is None:
+            return _to_picture(image, rgb.dtype)
+        return image[0].permute(1, 2, 0).numpy().copy()  # the backend uses its buffer again
+
+    def _padding(self, rgb: Picture) -> tuple[int, int]:
+        """Rows below and columns to the right that make a picture a multiple of the size."""
+        m = self._descriptor.size_multiple
+        return -rgb.shape[0] % m, -rgb.shape[1] % m
+
+    def _byte_backend(self, rgb: Picture) -> ByteBackend | None:
+        """The backend, if it takes these pixels as they are."""
+        if rgb.dtype != np.uint8:
+            return None
+        if isinstance(self._backend, AutoBackend):
+            bottom, right = self._padding(rgb)
+            return self._backend.bytes_for((rgb.shape[0] + bottom, rgb.shape[1] + right))
+        return byte_backend(self._backend)
+
+    def _to_bytes(self, rgb: Picture) -> Tensor:
+        """1×H×W×3 uint8, padded by replication to the size multiple."""
+        bottom, right = self._padding(rgb)
+        if bottom or right:
+            rgb = np.pad(rgb, ((0, bottom), (0, right), (0, 0)), "edge")
+        return torch.from_numpy(np.require(rgb, requirements=["C", "W"]))[None]
 
     def _to_input(self, rgb: Picture) -> Tensor:
         """1×3×H×W float in [0, 1], channels-last, padded by replication to the size multiple."""
@@ -217,8 +248,7 @@ class Derainer:
                 torch.from_numpy(np.require(rgb, requirements=["C", "W"])).to(self._device).float()
             )
         x = pixels.mul_(1.0 / scale).permute(2, 0, 1)[None]
-        m = self._descriptor.size_multiple
-        bottom, right = -rgb.shape[0] % m, -rgb.shape[1] % m
+        bottom, right = self._padding(rgb)
         if bottom or right:
             x = F.pad(x, (0, right, 0, bottom), mode="replicate")
         return x.contiguous(memory_format=torch.channels_last)

@@ -46,6 +46,7 @@ NOT_RUN = {
     r"^npm |^node ": "programs of others; tests/test_examples.py runs the script with them",
     r"examples/gstreamer|examples/ros2": "needs GStreamer or ROS 2; see tests/test_examples.py",
     r"python tests/web/browser\.py": "needs a browser; tests/web drives one",
+    r"--engine ray": "starts a cluster; tests/fleet does",
     r"\b(s3|gs|az|abfs)://": "needs a bucket; tests/fleet uses storage in memory",
     r"rainclear serve": "waits for a browser; tests/web starts the page",
     r"calibrate .*--install\b": "writes into the installed package",

@@ -186,7 +186,8 @@ def test_frames_keep_everything_but_pixels(derainer, picture):
     (result,) = derainer.stream([frame])
     for name in ("pts", "time_base", "duration", "index", "rotation", "color"):
         assert getattr(result, name) == getattr(frame, name)
-    assert result.metadata == {"camera": "left", "rain_score": derainer.rain_score}
+    told = {"rain_score": derainer.rain_score, "rain_reading": derainer.reading}
+    assert result.metadata == {"camera": "left", **told}
     assert 0 < result.metadata["rain_score"] < 1
     assert frame.metadata == {"camera": "left"}
     np.testing.assert_array_equal(frame.pixels, picture())
@@ -317,3 +318,42 @@ def test_gpu_is_close_to_cpu(derainer, tiny_model, picture, deep):
         assert got.pixels.dtype == want.pixels.dtype
         assert np.abs(got.pixels.astype(int) - want.pixels).max() <= 2 * step
         assert got.metadata["rain_score"] == pytest.approx(want.metadata["rain_score"], abs=1e-2)
+
+
+class InBytes:
+    """A backend that takes bytes, and darkens by as many levels as it has seen frames before."""
+
+    name, takes_bytes = "in bytes", True
+
+    def __init__(self, inner):
+        self.inner, self.kinds = inner, []
+
+    def prepare(self, size):
+        self.inner.prepare(size)
+
+    def run(self, batch, state):
+        self.kinds.append(("float", state is None))
+        return self.inner.run(batch, state)
+
+    def run_bytes(self, batch, state):
+        assert batch.dtype == torch.uint8 and batch.is_contiguous()
+        self.kinds.append(("bytes", state is None))
+        seen = 0 if state is None else int(state[0])
+        floats = batch.permute(0, 3, 1, 2).float() / 255
+        out = self.inner.run(floats, None)
+        image = batch.permute(0, 3, 1, 2) - seen
+        return out._replace(image=image, state=(torch.tensor(seen + 1),))
+
+
+def test_a_backend_that_takes_bytes_gets_them_and_keeps_its_own_state(derainer, picture):
+    backend = InBytes(derainer._backend)
+    derainer._backend = backend
+    rgb = np.maximum(picture()[:45, :61], 8)  # no multiple of the network's size
+    first, second = derainer.process(rgb), derainer.process(rgb)
+    np.testing.assert_array_equal(first, rgb)
+    np.testing.assert_array_equal(second, rgb - 1)
+    deep = derainer.process(rgb.astype(np.uint16) * 257)
+    assert deep.dtype == np.uint16
+    derainer.process(rgb)
+    kinds = ["bytes", "bytes", "float", "bytes"]
+    assert backend.kinds == list(zip(kinds, [True, False, True, True], strict=True))
