@@ -234,9 +234,8 @@ class Derainer:
     def _to_bytes(self, rgb: Picture) -> Tensor:
         """1×H×W×3 uint8, padded by replication to the size multiple."""
         bottom, right = self._padding(rgb)
-        if bottom or right:
-            rgb = np.pad(rgb, ((0, bottom), (0, right), (0, 0)), "edge")
-        return torch.from_numpy(np.require(rgb, requirements=["C", "W"]))[None]
+        padded = np.pad(rgb, ((0, bottom), (0, right), (0, 0)), "edge") if bottom or right else rgb
+        return torch.from_numpy(np.require(padded, requirements=["C", "W"]))[None]
 
     def _to_input(self, rgb: Picture) -> Tensor:
         """1×3×H×W float in [0, 1], channels-last, padded by replication to the size multiple."""

@@ -345,9 +345,11 @@ class InBytes:
         return out._replace(image=image, state=(torch.tensor(seen + 1),))
 
 
-def test_a_backend_that_takes_bytes_gets_them_and_keeps_its_own_state(derainer, picture):
+def test_a_backend_that_takes_bytes_gets_them_and_keeps_its_own_state(
+    derainer, picture, monkeypatch
+):
     backend = InBytes(derainer._backend)
-    derainer._backend = backend
+    monkeypatch.setattr(derainer, "_backend", backend)
     rgb = np.maximum(picture()[:45, :61], 8)  # no multiple of the network's size
     first, second = derainer.process(rgb), derainer.process(rgb)
     np.testing.assert_array_equal(first, rgb)
