@@ -31,11 +31,14 @@ def main_video(container: av.container.InputContainer) -> av.VideoStream:
     return next(s for s in container.streams.video if not s.disposition & Disposition.attached_pic)
 
 
+def opened(path: Path):
+    """FFmpeg cannot decode animated WebP; test_animation shows that what is read then is right."""
+    return av.open(animation_as_video(path) if is_animated_webp(path) else str(path))
+
+
 def facts(path: Path) -> str:
     """Container, codec, pixels, and all that differs from six even frames of 64×48 from zero on."""
-    # FFmpeg cannot decode this one; test_animation shows that its pictures are right.
-    file = animation_as_video(path) if is_animated_webp(path) else str(path)
-    with av.open(file) as video:
+    with opened(path) as video:
         stream = main_video(video)
         context = stream.codec_context
         others = [
@@ -72,7 +75,7 @@ def facts(path: Path) -> str:
 
 
 def times(path: Path) -> list[Fraction | None]:
-    with av.open(str(path)) as video:
+    with opened(path) as video:
         return [
             f.pts * f.time_base if f.pts is not None else None
             for f in video.decode(main_video(video))
@@ -80,7 +83,7 @@ def times(path: Path) -> list[Fraction | None]:
 
 
 def first_picture(path: Path) -> np.ndarray:
-    with av.open(str(path)) as video:
+    with opened(path) as video:
         return next(video.decode(main_video(video))).to_ndarray(format="rgb24").astype(int)
 
 
