@@ -136,4 +136,5 @@ def test_a_server_that_is_killed_twice_is_found_again(server, stamps, tmp_path):
     assert report.latency["p95"] < 1.0
     times = stamps(out)
     assert len(times) == report.frames and times == sorted(set(times))
-    assert held() == before
+    # Fewer is no leak: a thread that an earlier test left may end meanwhile.
+    assert all(now <= then for now, then in zip(held(), before, strict=True))
