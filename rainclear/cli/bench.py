@@ -8,7 +8,8 @@ import typer
 from rich.markdown import Markdown
 
 from rainclear.cli.doctor import parse_size
-from rainclear.cli.view import console, errors, show_note
+from rainclear.cli.options import Device, Overwrite, Precision
+from rainclear.cli.view import console, errors, show_note, write_text
 from rainclear.errors import OutputError
 
 __all__ = ["bench"]
@@ -29,8 +30,8 @@ def bench(
             "several. By default all that run here but compile."
         ),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
+    device: Device = "auto",
+    precision: Precision = "auto",
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads of the CPU. [default: PyTorch's choice]")
     ] = None,
@@ -67,9 +68,7 @@ def bench(
             "--out", "-o", metavar="DIR", help=f"Folder for {_JSON}, {_TABLE}, {_PLOT}, {_GROWTH}."
         ),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace files that exist.")
-    ] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Time models on this machine, as ratios to a reference and to the machine's own ceiling.
 
@@ -104,7 +103,7 @@ def bench(
     text = table(result)
     console.print(Markdown(text))
     if as_json:
-        _write(as_json, json.dumps(result, indent=1) + "\n")
+        write_text(as_json, json.dumps(result, indent=1) + "\n")
     if out:
         _write_folder(out, result, text)
 
@@ -126,20 +125,12 @@ def _write_folder(out: Path, result: dict[str, Any], text: str) -> None:
     from rainclear.bench.plot import quality_plot
 
     values, table, plot, grown = _files(out)
-    _write(values, json.dumps(result, indent=1) + "\n")
-    _write(table, text)
+    write_text(values, json.dumps(result, indent=1) + "\n")
+    write_text(table, text)
     if result["quality"]:
-        _write(plot, quality_plot(result))
+        write_text(plot, quality_plot(result))
     else:
         show_note(f"{plot}: not drawn, as the quality of no model was measured")
 
     if result["growth"]:
-        _write(grown, growth_plot(result))
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+        write_text(grown, growth_plot(result))

@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 from typer.core import TyperCommand
 
+from rainclear.cli.options import Device, Model, Precision
 from rainclear.cli.view import console, frame_progress, show_note
 from rainclear.errors import ConfigError
 
@@ -61,7 +62,7 @@ def calibrate(
         list[str] | None,
         typer.Option(metavar="PRESETS...", help="Rain on the clean files with these presets."),
     ] = None,
-    model: Annotated[str, typer.Option(help="Model by name or folder.")] = "d-daiam-rt",
+    model: Model = "d-daiam-rt",
     install: Annotated[
         bool,
         typer.Option("--install", help="Write the gate into the model's own model.yaml as well."),
@@ -80,8 +81,8 @@ def calibrate(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the generated rain.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
+    device: Device = "auto",
+    precision: Precision = "auto",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a file that exists.")
     ] = False,

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from rainclear.cli.options import Device, Model
 from rainclear.cli.view import console
 
 __all__ = ["demo"]
@@ -19,8 +20,8 @@ def demo(
     ] = None,
     rain: Annotated[str, typer.Option(help="Preset: drizzle, moderate, heavy, …")] = "moderate",
     frames: Annotated[int, typer.Option(min=2, help="Length of the clip.")] = 60,
-    model: Annotated[str, typer.Option(help="Model by name or folder.")] = "d-daiam-rt",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    model: Model = "d-daiam-rt",
+    device: Device = "auto",
     seed: Annotated[int, typer.Option(help="Seed of the rain.")] = 0,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace earlier results.")

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from rainclear.cli.options import Device, Gate, GateSettings, Overwrite, Precision
 from rainclear.cli.run import run_and_show
 
 __all__ = ["detect"]
@@ -23,20 +24,8 @@ def detect(
     model: Annotated[
         str, typer.Option(help="Model by name or folder; none detects without deraining.")
     ] = "d-daiam-rt",
-    gate: Annotated[
-        bool | None,
-        typer.Option(
-            "--gate/--no-gate",
-            help="Let dry frames pass untouched, bit for bit.",
-            show_default="gate, if the model has one",
-        ),
-    ] = None,
-    gate_settings: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE.yaml", help="Rain gate written by [bold]rainclear calibrate[/]."
-        ),
-    ] = None,
+    gate: Gate = None,
+    gate_settings: GateSettings = None,
     side_by_side: Annotated[
         bool,
         typer.Option(
@@ -62,11 +51,9 @@ def detect(
     mot: Annotated[
         Path | None, typer.Option(metavar="FILE.txt", help="Write the boxes as MOT text.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace files that exist.")
-    ] = False,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    overwrite: Overwrite = False,
 ) -> None:
     """Derain, detect, and write the frames with their boxes.
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from rainclear.cli.options import Device, Model, Precision
 from rainclear.cli.view import console
 from rainclear.errors import ConfigError
 
@@ -30,10 +31,10 @@ def parse_size(text: str, *, rows_first: bool = False) -> tuple[int, int]:
 
 
 def doctor(
-    model: Annotated[str, typer.Option(help="Model by name or folder.")] = "d-daiam-rt",
+    model: Model = "d-daiam-rt",
     size: Annotated[str, typer.Option(metavar="WxH", help="Size of the frames.")] = "1280x720",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
+    device: Device = "auto",
+    precision: Precision = "auto",
     measure: Annotated[
         bool, typer.Option("--measure", help="Time the backends now and remember the fastest.")
     ] = False,

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from rainclear.cli.options import Device, Model, Overwrite
 from rainclear.cli.view import console
 
 __all__ = ["derain_dual"]
@@ -14,18 +15,16 @@ def derain_dual(
     left: Annotated[Path, typer.Argument(metavar="LEFT", help="Picture of the left half-pixels.")],
     right: Annotated[Path, typer.Argument(metavar="RIGHT", help="Picture of the right ones.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Picture to write.")],
-    model: Annotated[str, typer.Option(help="Model by name or folder.")] = "dprrn",
+    model: Model = "dprrn",
     mask: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write where the drops were found, too.")
     ] = None,
     tile: Annotated[
         int | None, typer.Option(help="Side of the parts to work in, in pixels, to save memory.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Device = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace files that exist.")
-    ] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Take the drops out of a dual-pixel picture.
 

@@ -7,6 +7,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from rainclear.cli.options import Device, Gallery, HtmlFile, JsonFile, Precision
 from rainclear.cli.view import console, frame_progress
 
 if TYPE_CHECKING:
@@ -58,17 +59,11 @@ def detection(
     resamples: Annotated[
         int, typer.Option(min=100, help="Sets of pictures drawn for the intervals.")
     ] = 1000,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write all scores as JSON.")
-    ] = None,
-    html_file: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="Write a report as one page.")
-    ] = None,
-    gallery: Annotated[
-        int, typer.Option(min=0, help="Best and worst pictures shown on the page, of each.")
-    ] = 6,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
+    json_file: JsonFile = None,
+    html_file: HtmlFile = None,
+    gallery: Gallery = 6,
+    device: Device = "auto",
+    precision: Precision = "auto",
     trust_pickle: Annotated[
         bool,
         typer.Option("--trust-pickle", help="Let a .pt of your own run code while it is read."),

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from rainclear.cli.options import Device, Model
 from rainclear.cli.view import console
 
 __all__ = ["explain"]
@@ -13,8 +14,8 @@ __all__ = ["explain"]
 def explain(
     picture: Annotated[Path, typer.Argument(help="A rainy picture.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Picture to write.")],
-    model: Annotated[str, typer.Option(help="Model by name or folder.")] = "d-daiam-rt",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    model: Model = "d-daiam-rt",
+    device: Device = "auto",
     panel_width: Annotated[
         int, typer.Option(min=300, max=4096, help="Width of each picture on the sheet.")
     ] = 480,

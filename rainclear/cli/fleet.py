@@ -1,14 +1,21 @@
 """``rainclear derain --engine``."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from rainclear.cli.view import console, errors, frame_progress, show_error, show_note
-from rainclear.errors import ConfigError, OutputError
+from rainclear.cli.view import (
+    console,
+    errors,
+    follow,
+    frame_progress,
+    show_error,
+    show_note,
+    write_json,
+)
+from rainclear.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -17,8 +24,8 @@ if TYPE_CHECKING:
     from rainclear.fleet.pool import Watch, WorkerLost
     from rainclear.fleet.run import FleetReport
     from rainclear.fleet.worker import WorkerInfo
-    from rainclear.runtime.gate import GateChoice
-    from rainclear.runtime.jobs import EncodeOptions, OnFrame
+    from rainclear.runtime.options import DerainerOptions, JobOptions
+    from rainclear.runtime.report import OnFrame
 
 __all__ = ["derain_on_engine"]
 
@@ -26,18 +33,12 @@ __all__ = ["derain_on_engine"]
 def derain_on_engine(
     inputs: Sequence[Path],
     out: Path,
+    settings: "DerainerOptions",
+    options: "JobOptions",
     *,
     engine: str,
     address: str | None,
     workers: int | None,
-    model: str,
-    device: str,
-    precision: str,
-    backend: str,
-    gate: "GateChoice",
-    encode: "EncodeOptions",
-    overwrite: bool,
-    compare: bool,
     sidecar: Path | None,
     report: Path | None,
 ) -> None:
@@ -47,29 +48,29 @@ def derain_on_engine(
 
     if sidecar is not None:
         raise ConfigError("--sidecar is not written with --engine; derain without it")
-    settings = FleetSettings(
-        model=ModelFiles.read(model),
-        device=device,
-        precision=precision,
-        backend=backend,
-        gate=gate,
-        compare=compare,
-        encode=encode,
-        overwrite=overwrite,
+    fleet = FleetSettings(
+        model=ModelFiles.read(settings.model),
+        device=settings.device,
+        precision=settings.precision,
+        backend=settings.backend,
+        gate=settings.gate,
+        compare=options.compare,
+        encode=options.encode,
+        overwrite=options.overwrite,
     )
     with frame_progress() as progress:
         view = _View(progress)
         result = derain_fleet(
             [str(name) for name in inputs],
             str(out),
-            settings,
+            fleet,
             engine=engine,  # type: ignore[arg-type]  # checked there
             address=address,
             workers=workers,
             watch=view.watch(),
         )
     if report is not None:
-        _write_report(report, result)
+        write_json(report, result.as_dict())
     _tell(result)
 
 
@@ -89,14 +90,8 @@ class _View:
 
     def start(self, task: "FleetTask", worker: "WorkerInfo") -> "OnFrame":
         name = f"{Path(task.source).name} ({worker.host} {worker.device})"
-        bar = self._bars[task.output] = self._progress.add_task(name, total=None, score=0.0)
+        self._bars[task.output], on_frame = follow(self._progress, name)
         self._progress.update(self._all, description=f"{self._files} files")
-
-        def on_frame(done: int, total: int | None, score: float) -> None:
-            self._progress.update(
-                bar, completed=done, total=max(done, total) if total else None, score=score
-            )
-
         return on_frame
 
     def done(self, task: "FleetTask", result: Any) -> None:
@@ -148,10 +143,3 @@ def _tell(result: "FleetReport") -> None:
         if total > 1:
             errors.print(f"{len(result.failed)} of {total} files failed", soft_wrap=True)
         raise typer.Exit(1)
-
-
-def _write_report(path: Path, result: "FleetReport") -> None:
-    try:
-        path.write_text(json.dumps(result.as_dict(), indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{path}: the report cannot be written: {error.strerror}") from error

@@ -1,16 +1,19 @@
 """``rainclear derain`` from a camera, network stream or pipe, or into a pipe."""
 
-import json
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import typer
 
-from rainclear.cli.view import errors, frame_progress, show_error, show_note
+from rainclear.cli.view import errors, frame_progress, show_error, show_note, write_json
 from rainclear.errors import InputError, OutputError, StageError
+
+if TYPE_CHECKING:
+    from rainclear.runtime.live import Restore
+    from rainclear.runtime.options import DerainerOptions, JobOptions
 
 __all__ = ["derain_live_source", "wants_live"]
 
@@ -30,20 +33,14 @@ def wants_live(inputs: Sequence[Path], out: Path) -> bool:
 def derain_live_source(
     inputs: Sequence[Path],
     out: Path,
+    settings: "DerainerOptions",
+    options: "JobOptions",
     *,
-    model: str,
-    device: str,
-    precision: str,
-    backend: str,
-    gate: Any,
-    encode: Any,
-    overwrite: bool,
-    compare: bool,
-    sidecar: Path | None,
-    report: Path | None,
     policy: str | None,
     raw: str | None,
     timeout: float,
+    sidecar: Path | None,
+    report: Path | None,
 ) -> None:
     """Run a live job and show how it went on stderr, as stdout may carry the picture."""
     from rainclear.runtime.device import resolve_device
@@ -52,11 +49,11 @@ def derain_live_source(
 
     if len(inputs) != 1:
         raise InputError(f"a live source or a pipe stands alone; {len(inputs)} inputs were given")
-    if compare or sidecar is not None:
+    if options.compare or sidecar is not None:
         raise InputError("--compare and --sidecar are for files, not for live sources and pipes")
     if str(out) == PIPE and sys.stdout.isatty():
         raise OutputError("stdout is a terminal; pipe it: rainclear derain - -o - | ffplay -")
-    restore = _restorer(model, device, precision, backend, gate, adaptive=policy == "adaptive")
+    restore = _restorer(settings, adaptive=policy == "adaptive")
     with frame_progress() as progress:
         bar = progress.add_task(str(inputs[0]), total=None, score=0.0)
         result = derain_live(
@@ -68,18 +65,14 @@ def derain_live_source(
             stdin=sys.stdin.buffer,
             stdout=sys.stdout.buffer,
             timeout=timeout,
-            hardware=str(resolve_device(device)),
-            encode=encode,
-            overwrite=overwrite,
+            hardware=str(resolve_device(settings.device)),
+            encode=options.encode,
+            overwrite=options.overwrite,
             on_frame=lambda done, score: progress.update(bar, completed=done, score=score),
         )
     _forget_closed_stdout()
     if report is not None:
-        try:
-            report.write_text(json.dumps(result.as_dict(), indent=2) + "\n", encoding="utf-8")
-        except OSError as error:
-            reason = f"the report cannot be written: {error.strerror}"
-            raise OutputError(f"{report}: {reason}") from error
+        write_json(report, result.as_dict())
     for note in result.notes:
         show_note(note)
     late = ", ".join(f"{name} {1000 * value:.0f} ms" for name, value in result.latency.items())
@@ -103,28 +96,31 @@ def _forget_closed_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _restorer(
-    model: str, device: str, precision: str, backend: str, gate: Any, *, adaptive: bool
-) -> Any:
-    from rainclear.runtime.derainer import Derainer
+def _restorer(settings: "DerainerOptions", *, adaptive: bool) -> "Restore":
     from rainclear.runtime.device import resolve_device
 
     if adaptive:
         from rainclear.runtime.adaptive import AdaptiveDerainer, levels_of
 
-        options = {"device": device, "precision": precision, "backend": backend, "gate": gate}
-        return AdaptiveDerainer(levels_of(model, **options)).stream
-    on_gpu = resolve_device(device).type == "cuda"
-    if on_gpu and backend in ("auto", "eager", "compile"):
+        levels = levels_of(
+            settings.model,
+            device=settings.device,
+            precision=settings.precision,
+            backend=settings.backend,
+            gate=settings.gate,
+        )
+        return AdaptiveDerainer(levels).stream
+    on_gpu = resolve_device(settings.device).type == "cuda"
+    if on_gpu and settings.backend in ("auto", "eager", "compile"):
         from rainclear.runtime.derain_stage import device_pipeline
 
         pipeline = device_pipeline(
-            model,
-            device=device,
-            precision=precision,
-            gate=gate,
+            settings.model,
+            device=settings.device,
+            precision=settings.precision,
+            gate=settings.gate,
             ahead=1,
-            compiled=backend == "compile",
+            compiled=settings.backend == "compile",
         )
         return pipeline.stream
-    return Derainer(model, device=device, precision=precision, backend=backend, gate=gate).stream
+    return settings.open().stream

@@ -8,11 +8,12 @@ from rainclear.cli.view import show_note
 from rainclear.errors import InputError
 
 if TYPE_CHECKING:
-    from rainclear.runtime.batch import BatchReport
+    from rainclear.runtime.batch import BatchReport, Resume
+    from rainclear.runtime.options import DerainerOptions
     from rainclear.runtime.plan import Task
     from rainclear.video.part import Part
 
-__all__ = ["part_of", "refuse_pictures", "show_kept", "summary"]
+__all__ = ["batch_table", "part_of", "refuse_pictures", "resume_with", "show_kept"]
 
 
 def part_of(start: str | None, end: str | None, frames: int | None) -> "Part | None":
@@ -46,6 +47,22 @@ def refuse_pictures(tasks: "Sequence[Task]") -> None:
             )
 
 
+def resume_with(settings: "DerainerOptions", segment: int | None) -> "Resume":
+    """How ``--resume`` works with these settings; ``segment`` is the length of a segment."""
+    from rainclear.runtime.batch import Resume
+    from rainclear.runtime.segment_job import SEGMENT_FRAMES
+    from rainclear.zoo import find_model
+
+    weights = find_model(settings.model).spec.weights
+    return Resume(
+        made_with={
+            "weights of the model": weights.sha256[:16] if weights else "none",
+            "--precision": settings.precision,
+        },
+        length=segment or SEGMENT_FRAMES,
+    )
+
+
 def show_kept(output: Path) -> None:
     """Say how to go on with a job that was stopped, if there is something to go on with."""
     from rainclear.runtime.job_folder import folder_of, kept_frames
@@ -56,7 +73,7 @@ def show_kept(output: Path) -> None:
         )
 
 
-def summary(batch: "BatchReport") -> str:
+def batch_table(batch: "BatchReport") -> str:
     """A line a file: what became of it, frames, dry ones, frames a second, score; then a sum."""
     rows: list[tuple[str, ...]] = [("", "frames", "dry", "fps", "rain", "file")]
     for done in batch.done:

@@ -9,8 +9,8 @@ import typer
 from rich.live import Live
 from rich.markdown import Markdown
 
-from rainclear.cli.view import console
-from rainclear.errors import ConfigError, OutputError
+from rainclear.cli.view import console, write_text
+from rainclear.errors import ConfigError
 
 if TYPE_CHECKING:
     from rainclear.data.experiment import Experiment
@@ -129,11 +129,11 @@ def _train(
                 live.update(f"{row.name}: scoring {len(test)} pictures")
                 scores = score_model(row.folder, test, device=device)
                 results[row.name] = {**scores, "steps": row.steps, "seconds": row.seconds}
-                _write(kept, json.dumps(results[row.name], indent=1))
+                write_text(kept, json.dumps(results[row.name], indent=1))
             markdown = table_markdown(table, results, source=experiment.source, budget=said)
-            _write(out / "table.md", markdown)
-            _write(out / "intensity.svg", intensity_plot(table, results))
-            _write(out / "results.json", _json(table, experiment, said, results))
+            write_text(out / "table.md", markdown)
+            write_text(out / "intensity.svg", intensity_plot(table, results))
+            write_text(out / "results.json", _json(table, experiment, said, results))
     console.print(Markdown(markdown))
     console.print(f"wrote {out}/table.md, results.json, intensity.svg", markup=False)
 
@@ -195,12 +195,14 @@ def _count(table: "PaperTable", out: Path, overrides: list[str]) -> None:
         for row in table.ours
     }
     markdown = complexity_markdown(table, counts)
-    _write(out / "table.md", markdown)
+    write_text(out / "table.md", markdown)
     values = {
         name: {"parameters": c.parameters, "multiply_adds": c.multiply_adds}
         for name, c in counts.items()
     }
-    _write(out / "results.json", json.dumps({"size": TABLE6_SIZE, "networks": values}, indent=1))
+    write_text(
+        out / "results.json", json.dumps({"size": TABLE6_SIZE, "networks": values}, indent=1)
+    )
     console.print(Markdown(markdown))
     console.print(f"wrote {out}/table.md and results.json", markup=False)
 
@@ -217,14 +219,6 @@ def _figure1(data: Path, out: Path, pictures: int) -> None:
         x_label="share of noise that the streaks are made of",
         y_label="mean |rainy − clean| in levels 0..255",
     )
-    _write(out / "figure1b.svg", plot)
-    _write(out / "figure1b.json", json.dumps({"points": points}, indent=1))
+    write_text(out / "figure1b.svg", plot)
+    write_text(out / "figure1b.json", json.dumps({"points": points}, indent=1))
     console.print(f"wrote {out}/figure1b.svg and figure1b.json", markup=False)
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rainclear.cli.view import console, frame_progress, show_note
+from rainclear.cli.options import Overwrite
+from rainclear.cli.view import console, follow, frame_progress, show_note
 
 if TYPE_CHECKING:
     from rainclear.pipeline import Pipeline
@@ -30,9 +31,7 @@ def run(
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="Folder of the outputs.")
     ] = Path("."),
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace files that exist.")
-    ] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Run a pipeline: from a source through derain, detect and track to its sinks."""
     from rainclear.errors import OutputError
@@ -47,13 +46,7 @@ def run(
 def run_and_show(pipeline: "Pipeline", folder: Path, *, overwrite: bool) -> None:
     """Run a pipeline with a progress bar, and print what came out."""
     with frame_progress() as progress:
-        bar = progress.add_task(str(pipeline.spec.source.path), total=None, score=0.0)
-
-        def on_frame(done: int, total: int | None, score: float) -> None:
-            progress.update(
-                bar, completed=done, total=max(done, total) if total else None, score=score
-            )
-
+        _, on_frame = follow(progress, str(pipeline.spec.source.path))
         report = pipeline.run(folder, overwrite=overwrite, on_frame=on_frame)
     for note in report.notes:
         show_note(note)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from rainclear.cli.options import Device
 from rainclear.cli.view import console, show_note
 
 __all__ = ["serve"]
@@ -25,7 +26,7 @@ def serve(
         float, typer.Option(min=0.1, help="Part of a video that is worked on.")
     ] = 20.0,
     queue: Annotated[int, typer.Option(min=1, help="Runs that may wait.")] = 8,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Device = "auto",
     detector: Annotated[
         str | None, typer.Option(help="Look for objects too: yolo11n.pt, an ONNX file, ...")
     ] = None,

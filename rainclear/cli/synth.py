@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from rainclear.cli.options import Overwrite
 from rainclear.cli.view import console, frame_progress
 from rainclear.errors import InputError, OutputError
 
@@ -51,9 +52,7 @@ def synth(
         bool,
         typer.Option("--sheet", help="Write one picture that shows INPUT under every preset."),
     ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace files that exist.")
-    ] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Rain on clean videos or pictures, to test deraining or any perception code.
 

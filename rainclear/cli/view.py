@@ -1,5 +1,9 @@
 """What commands show while they work."""
 
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -8,12 +12,27 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
 from rich.text import Text
 
-__all__ = ["console", "errors", "frame_progress", "show_error", "show_note"]
+from rainclear.errors import OutputError
+
+if TYPE_CHECKING:
+    from rainclear.runtime.report import OnFrame
+
+__all__ = [
+    "console",
+    "errors",
+    "follow",
+    "frame_progress",
+    "show_error",
+    "show_note",
+    "write_json",
+    "write_text",
+]
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -58,3 +77,38 @@ def frame_progress(*, score: bool = True) -> Progress:
         console=errors,
         disable=not errors.is_terminal,
     )
+
+
+def follow(progress: Progress, name: str) -> "tuple[TaskID, OnFrame]":
+    """A new bar of :func:`frame_progress`, and what moves it: called after every frame."""
+    bar = progress.add_task(name, total=None, score=0.0)
+
+    def on_frame(done: int, total: int | None, score: float) -> None:
+        progress.update(bar, completed=done, total=max(done, total) if total else None, score=score)
+
+    return bar, on_frame
+
+
+def write_json(path: Path, figures: dict[str, Any]) -> None:
+    """Write the report of a run into a folder that is there.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    try:
+        path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{path}: the report cannot be written: {error.strerror}") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file, and make its folder where there is none.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error

@@ -55,6 +55,7 @@ class LossRecipe(Settings):
     Attributes:
         image: Distance of two pictures; ``psnr`` weighs pictures by what is left to gain in them,
             so that drops and dry frames count beside a heavy veil.
+        floor: Mean squared error below which the gains of ``psnr`` count less.
         final: Weight of the last stage's picture.
         stages: Weight of the earlier stages' pictures.
         attention: α of Eq. 10.
@@ -74,6 +75,7 @@ class LossRecipe(Settings):
     """
 
     image: Literal["mse", "psnr", "l1", "charbonnier"] = "mse"
+    floor: float = Field(1e-3, gt=0)
     final: float = 1.0
     stages: float = 1.0
     attention: float = 0.8

@@ -1,5 +1,6 @@
 """D-DAiAM at the speed of a camera: a quarter of the resolution, and an eighth below it."""
 
+from collections.abc import Sequence
 from functools import partial
 
 from torch import Tensor, nn
@@ -37,18 +38,21 @@ class RealtimeDDAiAM(RecurrentDDAiAM):
         veil: bool = False,
     ) -> None:
         super().__init__(block=_BLOCK, hidden=hidden, w=w)
-        self.stem = RepConv2d(self._cues, channels)
+        # Its surroundings tell what a pixel shows; for what has changed, its block is enough.
+        self.stem = RepConv2d(self._cues // 2, channels)
+        self.stem_change = nn.Conv2d(self._cues // 2, channels, 1, bias=False)
         self.shallow = ResBlock(channels)
         self.down = RepConv2d(channels, deep_channels, stride=2)
         self.memory = GatedMemory(deep_channels, hidden)
         self.context = Context(deep_channels, 32)
-        self.deep = res_blocks(deep_channels, 2)
+        self.deep = res_blocks(deep_channels, 3)
         self.up = nn.Conv2d(deep_channels, 4 * channels, 1)
         body = partial(ResBlock, channels)
         self._add_stages(channels, typed=_BLOCK * _BLOCK, coarse=body, refine=body, veil=veil)
 
-    def _encode(self, cues: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        shallow = self.shallow(self.stem(cues))
+    def _encode(self, cues: Sequence[Tensor], h: Tensor) -> tuple[Tensor, Tensor]:
+        now, change = cues
+        shallow = self.shallow(self.stem(now) + self.stem_change(change))
         deep, h = self.memory(act(self.down(act(shallow))), h)
         deep = self.deep(self.context(deep))
         return shallow + F.pixel_shuffle(self.up(deep), 2), h

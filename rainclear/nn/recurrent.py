@@ -11,7 +11,7 @@ Dual intensity attention × two rain types × a differential-driven second stage
   sigmoid gate on the residual was tried: it closes early in training and does not open again.)
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Self
 
 import torch
@@ -112,12 +112,12 @@ class RecurrentDDAiAM(nn.Module):
         self._repeats = typed // pixels
         self.attention = RepConv2d(channels, 2 * pixels)
         self.to_types = nn.Conv2d(channels, 2 * typed, 1)
-        self.merge = RepConv2d(4 * typed, channels)
+        self.merge = nn.Conv2d(4 * typed, channels, 1)
         self.coarse = coarse()
         self.coarse_image = nn.Conv2d(channels, picture, 1)
         self.differential_input = _FilterNet(picture)
         self.differential_previous = _FilterNet(picture)
-        self.refine_in = RepConv2d(picture, channels)
+        self.refine_in = nn.Conv2d(picture, channels, 1)
         self.refine = refine()
         self.refine_image = RepConv2d(channels, picture)
         self.unveil = Unveil(channels, block=self.block) if veil else None
@@ -133,8 +133,8 @@ class RecurrentDDAiAM(nn.Module):
             nn.init.zeros_(head.bias)
         nn.init.normal_(self.refine_image.weight, std=1e-3)
 
-    def _encode(self, cues: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Features of the blocks of what is known, and the new memory."""
+    def _encode(self, cues: Sequence[Tensor], h: Tensor) -> tuple[Tensor, Tensor]:
+        """Features of what is known of the blocks, the frame first, and the new memory."""
         raise NotImplementedError
 
     def _attend(self, features: Tensor) -> _Features:
@@ -192,7 +192,7 @@ class RecurrentDDAiAM(nn.Module):
             maps = torch.cat([before.streaks.attention, before.drops.attention], 1)
             cues += [blocks - begun, F.pixel_unshuffle(maps, self.block)]
 
-        features, h = self._encode(torch.cat(cues, 1), h)
+        features, h = self._encode(cues, h)
         attended = self._attend(features)
         if self.unveil is not None:
             begun = begun + self.unveil(begun, features)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -81,8 +82,8 @@ class SmallDDAiAM(RecurrentDDAiAM):
             veil=veil,
         )
 
-    def _encode(self, cues: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        y = self.stem(cues)
+    def _encode(self, cues: Sequence[Tensor], h: Tensor) -> tuple[Tensor, Tensor]:
+        y = self.stem(torch.cat([*cues], 1))
         skips = []
         for body, down in zip(self.before, self.down, strict=True):
             y = body(y)

@@ -2,17 +2,19 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from rainclear.errors import OutputError, RainclearError
 from rainclear.runtime.derainer import Derainer
+from rainclear.runtime.file_job import run_file
 from rainclear.runtime.job_folder import forget_finished
-from rainclear.runtime.jobs import EncodeOptions, JobReport, OnFrame, derain_file
 from rainclear.runtime.long_job import derain_in_segments
+from rainclear.runtime.options import JobOptions
 from rainclear.runtime.plan import Task
-from rainclear.runtime.segments import SEGMENT_FRAMES
+from rainclear.runtime.report import JobReport, OnFrame
+from rainclear.runtime.segment_job import SEGMENT_FRAMES
 from rainclear.runtime.sidecar import Sidecar
 from rainclear.video import is_image
-from rainclear.video.part import Part
 
 __all__ = ["BatchReport", "Resume", "derain_batch"]
 
@@ -48,14 +50,10 @@ class Resume:
 def derain_batch(
     tasks: Sequence[Task],
     derainer: Derainer,
+    options: JobOptions,
     *,
     resume: Resume | None = None,
-    part: Part | None = None,
-    stream: int | None = None,
     sidecar: Sidecar | None = None,
-    compare: bool = False,
-    encode: EncodeOptions = EncodeOptions(),
-    overwrite: bool = False,
     make_folders: bool = False,
     on_start: Callable[[Task], OnFrame] | None = None,
     on_done: Callable[[Task, JobReport | RainclearError], None] | None = None,
@@ -67,20 +65,16 @@ def derain_batch(
     Args:
         tasks: Files and where they go.
         derainer: Used for one after the other; its state is reset for each.
+        options: What to derain of each file, and how the outputs are made.
         resume: Work in segments, so that a killed job goes on; pictures are made at once.
-        part: The part of each video to derain.
-        stream: Index of the video among all streams of each file.
         sidecar: Where the rain of every frame is written as JSON.
-        compare: Write rainy | derained side by side.
-        encode: Codec, quality and speed of videos.
-        overwrite: Whether existing outputs may be replaced.
         make_folders: Make the folders of the outputs.
         on_start: Called before a file; returns what is called after each of its frames.
         on_done: Called after a file with its report or its error.
     """
     batch = BatchReport()
     for task in tasks:
-        if resume and task.output.exists() and not overwrite:
+        if resume and task.output.exists() and not options.overwrite:
             forget_finished(task.output)
             batch.skipped.append(task)
             continue
@@ -89,34 +83,12 @@ def derain_batch(
         try:
             if make_folders:
                 _make_folder(task)
+            run: Callable[..., JobReport] = run_file
             if resume and not is_image(task.source):
-                result = derain_in_segments(
-                    task.source,
-                    task.output,
-                    derainer=derainer,
-                    made_with=resume.made_with,
-                    length=resume.length,
-                    part=part,
-                    stream=stream,
-                    sidecar=sidecar,
-                    compare=compare,
-                    encode=encode,
-                    overwrite=overwrite,
-                    on_frame=on_frame,
-                )
-            else:
-                result = derain_file(
-                    task.source,
-                    task.output,
-                    derainer=derainer,
-                    part=part,
-                    stream=stream,
-                    sidecar=sidecar,
-                    compare=compare,
-                    encode=encode,
-                    overwrite=overwrite,
-                    on_frame=on_frame,
-                )
+                run = partial(derain_in_segments, made_with=resume.made_with, length=resume.length)
+            result = run(
+                task.source, task.output, derainer, options, sidecar=sidecar, on_frame=on_frame
+            )
             batch.done.append(result)
         except RainclearError as error:
             result = error

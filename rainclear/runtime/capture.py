@@ -1,6 +1,5 @@
 """``cv2.VideoCapture`` with the rain taken out: existing OpenCV loops change one line."""
 
-from types import TracebackType
 from typing import Any, Self
 
 import cv2
@@ -124,10 +123,5 @@ class VideoCapture:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.release()

@@ -1,7 +1,6 @@
-"""What a :class:`rainclear.Derainer` carries from frame to frame, as tensors that can be stored.
+"""The state of a :class:`rainclear.Derainer` as a file.
 
-These are the state of the network, the coarse picture and the size by which cuts are found, and the
-latch of the rain gate. A derainer that gets them back goes on bit for bit as if never interrupted.
+A derainer that gets it back goes on bit for bit as if never interrupted.
 """
 
 import json
@@ -13,27 +12,28 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from rainclear.errors import InputError
-from rainclear.runtime.backends.auto import AutoBackend
 from rainclear.runtime.derainer import Derainer
+from rainclear.runtime.hysteresis import GateState
+from rainclear.runtime.stream_state import StreamState
 
 __all__ = ["carried", "restore", "settings_of"]
 
-_STATE = "state."
+_NETWORK = "state."
 _STRIDES = "strides"
 
 
 def carried(derainer: Derainer) -> bytes:
     """What is carried beyond the last frame, in the format of safetensors."""
-    tensors: dict[str, Tensor] = {}
-    for number, tensor in enumerate(derainer._state or ()):
-        tensors[f"{_STATE}{number}"] = tensor
-    if derainer._thumbnail is not None:
-        tensors["thumbnail"] = derainer._thumbnail
-    if derainer._size is not None:
-        tensors["size"] = torch.tensor(derainer._size)
-    latch = derainer._gate._latch
-    if latch is not None:
-        tensors["gate"] = torch.tensor([int(latch._open), latch._below])
+    state = derainer.state
+    tensors = {f"{_NETWORK}{number}": value for number, value in enumerate(state.network or ())}
+    if state.thumbnail is not None:
+        tensors["thumbnail"] = state.thumbnail
+    if state.size is not None:
+        tensors["size"] = torch.tensor(state.size)
+    if state.in_bytes is not None:
+        tensors["in_bytes"] = torch.tensor(state.in_bytes)
+    if state.gate is not None:
+        tensors["gate"] = torch.tensor([int(state.gate.open), state.gate.below])
     # Kernels may sum in another order for another layout, and the last digit would differ.
     strides = {name: tensor.stride() for name, tensor in tensors.items()}
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -52,23 +52,24 @@ def restore(derainer: Derainer, path: Path) -> None:
             stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise InputError(f"{path}: holds no state of a job; delete its folder") from error
-    derainer.reset()
     tensors = {
         name: _laid_out(value, tuple(strides[name]), derainer.device)
         for name, value in stored.items()
-        if name.startswith(_STATE) or name == "thumbnail"
+        if name.startswith(_NETWORK) or name == "thumbnail"
     }
-    count = sum(name.startswith(_STATE) for name in tensors)
-    if count:
-        derainer._state = tuple(tensors[f"{_STATE}{n}"] for n in range(count))
-    derainer._thumbnail = tensors.get("thumbnail")
-    if "size" in stored:
-        height, width = stored["size"].tolist()
-        derainer._size = (height, width)
-    latch = derainer._gate._latch
-    if latch is not None and "gate" in stored:
-        is_open, below = stored["gate"].tolist()
-        latch._open, latch._below = bool(is_open), below
+    count = sum(name.startswith(_NETWORK) for name in tensors)
+    numbers = {name: value.tolist() for name, value in stored.items() if name not in tensors}
+    gate = numbers.get("gate")
+    size = numbers.get("size")
+    derainer.restore(
+        StreamState(
+            network=tuple(tensors[f"{_NETWORK}{n}"] for n in range(count)) or None,
+            in_bytes=numbers.get("in_bytes"),
+            thumbnail=tensors.get("thumbnail"),
+            size=None if size is None else (size[0], size[1]),
+            gate=None if gate is None else GateState(open=bool(gate[0]), below=gate[1]),
+        )
+    )
 
 
 def settings_of(derainer: Derainer, size: tuple[int, int]) -> dict[str, str]:
@@ -78,15 +79,10 @@ def settings_of(derainer: Derainer, size: tuple[int, int]) -> dict[str, str]:
         derainer: After its ``prepare`` for that size.
         size: Height and width.
     """
-    backend = derainer._backend
-    if isinstance(backend, AutoBackend):
-        m = derainer._descriptor.size_multiple
-        backend = backend.chosen((size[0] + -size[0] % m, size[1] + -size[1] % m))
-    gate = derainer._gate.spec
     return {
         "device": derainer.device.type,
-        "backend": backend.name,
-        "rain gate": "none" if gate is None else gate.model_dump_json(),
+        "backend": derainer.backend_for(size),
+        "rain gate": "none" if derainer.gate is None else derainer.gate.model_dump_json(),
     }
 
 

@@ -9,9 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from rainclear.errors import InputError
+from rainclear.config import GateSpec
 from rainclear.frame import Frame
 from rainclear.nn.output import Derained
 from rainclear.nn.registry import Network
@@ -22,11 +21,12 @@ from rainclear.runtime.cuts import same_scene, thumbnail
 from rainclear.runtime.device import resolve_device
 from rainclear.runtime.gate import GateChoice, RainGate, RainReading, find_gate
 from rainclear.runtime.load import load_model, network_of
+from rainclear.runtime.pixels import Picture, as_bytes, as_input, as_picture, check_picture
+from rainclear.runtime.stream_state import StreamState
 from rainclear.zoo import find_model
 
 __all__ = ["Derainer"]
 
-Picture = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 F_or_array = TypeVar("F_or_array", Frame, npt.NDArray[Any])
 
 
@@ -124,8 +124,7 @@ class Derainer:
         Raises:
             DeviceError: The backend cannot run the network.
         """
-        m = self._descriptor.size_multiple
-        padded = size[0] + -size[0] % m, size[1] + -size[1] % m
+        padded = self._padded(size)
         if isinstance(self._backend, AutoBackend):
             self._backend.prepare(padded, frames)
         else:
@@ -142,17 +141,43 @@ class Derainer:
         return self._reading
 
     @property
+    def gate(self) -> GateSpec | None:
+        """The rain gate that may let frames pass as they came, if there is one."""
+        return self._gate.spec
+
+    @property
     def gated(self) -> bool:
         """Whether there is a rain gate that may let frames pass as they came."""
-        return self._gate.spec is not None
+        return self.gate is not None
+
+    def backend_for(self, size: tuple[int, int]) -> str:
+        """Name of the backend for pictures of ``size``, height and width, after ``prepare``."""
+        if isinstance(self._backend, AutoBackend):
+            return self._backend.chosen(self._padded(size)).name
+        return self._backend.name
+
+    @property
+    def state(self) -> StreamState:
+        """What goes on to the next frame; given back by :meth:`restore`, the stream goes on."""
+        return StreamState(
+            network=self._state,
+            in_bytes=self._in_bytes,
+            thumbnail=self._thumbnail,
+            size=self._size,
+            gate=self._gate.state,
+        )
+
+    def restore(self, state: StreamState) -> None:
+        """Go on after the frame at which a derainer of the same settings had this state."""
+        self._state = state.network
+        self._in_bytes = state.in_bytes
+        self._thumbnail = state.thumbnail
+        self._size = state.size
+        self._gate.restore(state.gate)
 
     def reset(self) -> None:
         """Forget the frames seen so far: the next one begins a new stream."""
-        self._state: tuple[Tensor, ...] | None = None
-        self._in_bytes: bool | None = None
-        self._thumbnail: Tensor | None = None
-        self._size: tuple[int, int] | None = None
-        self._gate.reset()
+        self.restore(StreamState())
 
     def __call__(self, frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Derain the next frame of an OpenCV loop: H×W×3 BGR uint8 in, the same out.
@@ -160,7 +185,7 @@ class Derainer:
         Raises:
             InputError: The array is not H×W×3 uint8.
         """
-        _check(frame, np.uint8)
+        check_picture(frame, np.uint8)
         # Not a reversed view: OpenCV cannot draw into one, and torch does not take it.
         rgb = self.process(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
         bgr: npt.NDArray[np.uint8] = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
@@ -196,10 +221,11 @@ class Derainer:
         Raises:
             InputError: The array has another shape or type.
         """
-        _check(rgb, np.uint8, np.uint16)
+        check_picture(rgb, np.uint8, np.uint16)
         height, width = rgb.shape[:2]
         taker = self._byte_backend(rgb)
-        x = self._to_input(rgb) if taker is None else self._to_bytes(rgb)
+        multiple = self._descriptor.size_multiple
+        x = as_input(rgb, multiple, self._device) if taker is None else as_bytes(rgb, multiple)
         in_bytes = taker is not None
         if self._in_bytes not in (None, in_bytes):  # the two keep their states in different forms
             self._state = None
@@ -214,43 +240,21 @@ class Derainer:
             return rgb.copy()
         image = out.image[..., :height, :width]
         if taker is None:
-            return _to_picture(image, rgb.dtype)
+            return as_picture(image, rgb.dtype)
         return image[0].permute(1, 2, 0).numpy().copy()  # the backend uses its buffer again
 
-    def _padding(self, rgb: Picture) -> tuple[int, int]:
-        """Rows below and columns to the right that make a picture a multiple of the size."""
+    def _padded(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Height and width of what the backend gets for pictures of ``size``."""
         m = self._descriptor.size_multiple
-        return -rgb.shape[0] % m, -rgb.shape[1] % m
+        return size[0] + -size[0] % m, size[1] + -size[1] % m
 
     def _byte_backend(self, rgb: Picture) -> ByteBackend | None:
         """The backend, if it takes these pixels as they are."""
         if rgb.dtype != np.uint8:
             return None
         if isinstance(self._backend, AutoBackend):
-            bottom, right = self._padding(rgb)
-            return self._backend.bytes_for((rgb.shape[0] + bottom, rgb.shape[1] + right))
+            return self._backend.bytes_for(self._padded((rgb.shape[0], rgb.shape[1])))
         return byte_backend(self._backend)
-
-    def _to_bytes(self, rgb: Picture) -> Tensor:
-        """1×H×W×3 uint8, padded by replication to the size multiple."""
-        bottom, right = self._padding(rgb)
-        padded = np.pad(rgb, ((0, bottom), (0, right), (0, 0)), "edge") if bottom or right else rgb
-        return torch.from_numpy(np.require(padded, requirements=["C", "W"]))[None]
-
-    def _to_input(self, rgb: Picture) -> Tensor:
-        """1×3×H×W float in [0, 1], channels-last, padded by replication to the size multiple."""
-        scale = 255.0 if rgb.dtype == np.uint8 else 65535.0
-        if rgb.dtype == np.uint16 and self._device.type == "cpu":
-            pixels = torch.from_numpy(rgb.astype(np.float32))
-        else:
-            pixels = (
-                torch.from_numpy(np.require(rgb, requirements=["C", "W"])).to(self._device).float()
-            )
-        x = pixels.mul_(1.0 / scale).permute(2, 0, 1)[None]
-        bottom, right = self._padding(rgb)
-        if bottom or right:
-            x = F.pad(x, (0, right, 0, bottom), mode="replicate")
-        return x.contiguous(memory_format=torch.channels_last)
 
     def _reset_at_cut(self, x: Tensor, size: tuple[int, int]) -> None:
         if not self._descriptor.stateful:
@@ -259,29 +263,3 @@ class Derainer:
         if self._size != size or (before is not None and not same_scene(before, coarse)):
             self._state = None
         self._thumbnail, self._size = coarse, size
-
-
-def _to_picture(image: Tensor, dtype: npt.DTypeLike) -> Picture:
-    """H×W×3 array from 1×3×H×W in [0, 1]: clamped and rounded."""
-    scale = 255.0 if dtype == np.uint8 else 65535.0
-    scaled = image[0].float().clamp(0.0, 1.0).mul_(scale).round_().permute(1, 2, 0)
-    if dtype == np.uint8:
-        return scaled.to(torch.uint8).contiguous().cpu().numpy()
-    return scaled.contiguous().cpu().numpy().astype(np.uint16)
-
-
-def _check(picture: object, *kinds: type[np.generic]) -> None:
-    if (
-        not isinstance(picture, np.ndarray)
-        or picture.ndim != 3
-        or picture.shape[2] != 3
-        or not picture.size
-        or picture.dtype not in kinds
-    ):
-        names = " or ".join(kind.__name__ for kind in kinds)
-        raise InputError(f"a frame must be an H×W×3 array of {names}, not {_what(picture)}")
-
-
-def _what(value: object) -> str:
-    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
-    return type(value).__name__ if shape is None else f"{dtype} of shape {tuple(shape)}"

@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from rainclear.errors import ConfigError, InputError, ModelError
 from rainclear.nn.dprrn import DPRRN
 from rainclear.nn.registry import NETWORKS
 from rainclear.runtime.device import resolve_device, resolve_precision
 from rainclear.runtime.load import load_model
+from rainclear.runtime.pixels import as_input, check_picture
 
 __all__ = ["DualDerainer", "DualPicture"]
 
@@ -129,18 +129,12 @@ class DualDerainer:
         """
         _check(left, right)
         height, width = left.shape[:2]
-        x = torch.cat([self._to_input(half) for half in (left, right)], dim=1)
+        halves = [as_input(half, self._multiple, self._device) for half in (left, right)]
+        x = torch.cat(halves, dim=1)
         out = self._whole(x) if self._tile is None else self._tiled(x, self._tile)
         out = out[0, :, :height, :width].clamp_(0.0, 1.0)
         pixels = out[:3].mul(255.0).round_().to(torch.uint8).permute(1, 2, 0)
         return DualPicture(pixels=pixels.contiguous().cpu().numpy(), mask=out[3].cpu().numpy())
-
-    def _to_input(self, rgb: Picture) -> Tensor:
-        """1×3×H×W float in [0, 1], padded by replication to the size multiple."""
-        pixels = torch.from_numpy(np.require(rgb, requirements=["C", "W"])).to(self._device)
-        x = pixels.float().mul_(1 / 255.0).permute(2, 0, 1)[None]
-        bottom, right = (-n % self._multiple for n in rgb.shape[:2])
-        return F.pad(x, (0, right, 0, bottom), mode="replicate")
 
     def _whole(self, x: Tensor) -> Tensor:
         """1×4×H×W, picture and mask, from the halves 1×6×H×W."""
@@ -180,16 +174,7 @@ def _ramp(length: int, like: Tensor) -> Tensor:
 
 def _check(left: object, right: object) -> None:
     for name, half in (("left", left), ("right", right)):
-        if (
-            not isinstance(half, np.ndarray)
-            or half.ndim != 3
-            or half.shape[2] != 3
-            or not half.size
-            or half.dtype != np.uint8
-        ):
-            shape = getattr(half, "shape", None)
-            what = type(half).__name__ if shape is None else f"{half.dtype} of shape {shape}"  # type: ignore[attr-defined]
-            raise InputError(f"the {name} half must be an H×W×3 array of uint8, not {what}")
+        check_picture(half, np.uint8, name=f"the {name} half")
     sizes = [half.shape for half in (left, right)]  # type: ignore[attr-defined]
     if sizes[0] != sizes[1]:
         raise InputError(

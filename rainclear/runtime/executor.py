@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
-from types import TracebackType
 from typing import Any, Self
 
 from rainclear.errors import StageError
@@ -135,18 +134,13 @@ class Executor:
         if self._error is not None:
             raise self._error
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._stop.set()
         end = time.monotonic() + _JOIN
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))
         stuck = [thread.name for thread in self._threads if thread.is_alive()]
-        if stuck and error is None:
+        if stuck and kind is None:
             raise StageError(f"{', '.join(stuck)} did not end within {_JOIN:.0f} seconds")
 
     def _work(self, name: str, stage: Stage, upstream: _Link | None, out: _Link) -> None:
@@ -223,13 +217,8 @@ class Sink:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if error is not None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
             self._end()
             return
         try:

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from rainclear.config import BranchWeights, GateSpec, load_yaml, parse
 from rainclear.errors import ConfigError, ModelError
 from rainclear.nn.output import Branch, Derained
+from rainclear.runtime.hysteresis import GateState, Hysteresis
 from rainclear.zoo import ModelFolder
 
 __all__ = [
@@ -84,32 +85,6 @@ class RainReading:
         return {"rain_score": self.score, "gate": gate, **shares}
 
 
-class Hysteresis:
-    """Opens when a score reaches ``on``; closes after ``hold`` scores in a row below ``off``.
-
-    Rain between wiper strokes or gusts so does not make the picture flicker. It begins closed.
-    """
-
-    def __init__(self, *, on: float, off: float, hold: int) -> None:
-        self._on, self._off, self._hold = on, off, hold
-        self.reset()
-
-    def reset(self) -> None:
-        """Begin again, closed."""
-        self._open, self._below = False, 0
-
-    def __call__(self, score: float) -> bool:
-        """Whether the gate is open for the next frame, whose score this is."""
-        if not self._open:
-            self._open = score >= self._on
-            self._below = 0
-            return self._open
-        self._below = self._below + 1 if score < self._off else 0
-        if self._below >= self._hold:
-            self._open = False
-        return self._open
-
-
 class RainGate:
     """Reads the rain from a network's answer, and opens and closes over the frames of one stream.
 
@@ -121,10 +96,19 @@ class RainGate:
         self.spec = spec
         self._latch = Hysteresis(on=spec.on, off=spec.off, hold=spec.hold) if spec else None
 
+    @property
+    def state(self) -> GateState | None:
+        """What the frames so far come to; ``None`` without a calibration."""
+        return self._latch.state if self._latch else None
+
+    def restore(self, state: GateState | None) -> None:
+        """Go on from a state; ``None`` begins again."""
+        if self._latch:
+            self._latch.restore(state or GateState())
+
     def reset(self) -> None:
         """Forget the frames seen so far."""
-        if self._latch:
-            self._latch.reset()
+        self.restore(None)
 
     def __call__(
         self, out: Derained, height: int, width: int, *, fresh: bool = False

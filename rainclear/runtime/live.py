@@ -14,8 +14,9 @@ from rainclear.errors import InputError, OutputError, StageError
 from rainclear.frame import Frame
 from rainclear.runtime.executor import Sink
 from rainclear.runtime.feed import LiveFeed, Policy
-from rainclear.runtime.jobs import EncodeOptions, peak_rss_mb
 from rainclear.runtime.latency import LatencyMeter
+from rainclear.runtime.memory import peak_rss_mb
+from rainclear.runtime.options import EncodeOptions
 from rainclear.video import VideoInfo, VideoWriter
 from rainclear.video.live import is_live, open_capture
 from rainclear.video.pipe import PipeClosed, PipeFormat, PipeReader, PipeWriter

@@ -5,33 +5,27 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
-from importlib.metadata import version
 from pathlib import Path
-
-import av
 
 from rainclear.frame import Frame
 from rainclear.runtime.carry import settings_of
 from rainclear.runtime.derainer import Derainer
 from rainclear.runtime.executor import Executor
-from rainclear.runtime.gate import RainReading
-from rainclear.runtime.job_folder import TABLE, Ending, JobFolder, input_identity
-from rainclear.runtime.jobs import EncodeOptions, JobReport, OnFrame, peak_rss_mb
-from rainclear.runtime.segments import (
-    NO_PTS,
-    READINGS,
-    SEGMENT_FRAMES,
-    SegmentJob,
-    derain_segment,
-    frames_since,
-    join_segments,
-    open_output,
-    plan_segments,
-    read_table,
-)
+from rainclear.runtime.job_files import TABLE
+from rainclear.runtime.job_folder import JobFolder
+from rainclear.runtime.job_identity import input_identity, options_identity
+from rainclear.runtime.job_list import Ending
+from rainclear.runtime.options import JobOptions
+from rainclear.runtime.outputs import open_output
+from rainclear.runtime.report import Clock, JobReport, OnFrame
+from rainclear.runtime.segment_job import SEGMENT_FRAMES, SegmentJob, plan_segments
+from rainclear.runtime.segment_join import join_segments
+from rainclear.runtime.segment_source import frames_since
+from rainclear.runtime.segment_table import frames_in
+from rainclear.runtime.segments import derain_segment
 from rainclear.runtime.sidecar import Sidecar
 from rainclear.video import VideoReader, VideoWriter
-from rainclear.video.part import Cut, Part
+from rainclear.video.part import Cut
 
 __all__ = ["derain_in_segments"]
 
@@ -39,16 +33,12 @@ __all__ = ["derain_in_segments"]
 def derain_in_segments(
     source: str | os.PathLike[str],
     output: str | os.PathLike[str],
-    *,
     derainer: Derainer,
+    options: JobOptions,
+    *,
     made_with: Mapping[str, str],
     length: int = SEGMENT_FRAMES,
-    part: Part | None = None,
-    stream: int | None = None,
     sidecar: Sidecar | None = None,
-    compare: bool = False,
-    encode: EncodeOptions = EncodeOptions(),
-    overwrite: bool = False,
     on_frame: OnFrame | None = None,
 ) -> JobReport:
     """Derain a video file so that, killed at any time, the same call goes on where it stopped.
@@ -61,15 +51,12 @@ def derain_in_segments(
         output: The file to write. Segments are collected in ``OUTPUT.part/``, which goes with the
             last step, so that the disk has to hold the output twice.
         derainer: The derainer to use, reset or put into the state of the last segment first.
+        options: What to derain of the source, and how the output is made. With ``overwrite``, a
+            folder of another job may be replaced as well.
         made_with: What it was made with, by names for people: the checksum of its weights, the
             precision. A job that was begun with something else does not go on.
         length: Frames of a segment.
-        part: The part of the video to derain.
-        stream: Index of the video stream; ``None`` for the main one.
         sidecar: Where the rain of every frame is written as JSON, once the video is whole.
-        compare: Write rainy | derained side by side.
-        encode: Codec, quality and speed.
-        overwrite: Whether an existing output may be replaced, and a folder of another job.
         on_frame: As in :func:`rainclear.derain_video`; called once at the start, with what is done.
 
     Raises:
@@ -77,32 +64,24 @@ def derain_in_segments(
         OutputError: The output exists or cannot be written, the disk is full, or the folder belongs
             to a job with another input or other options. Finished segments are kept.
     """
-    started, cpu = time.perf_counter(), time.process_time()
+    clock = Clock()
     source, output = Path(source), Path(output)
-    with VideoReader(source, threads=1, stream=stream, part=part) as reader:
+    with VideoReader(source, threads=1, stream=options.stream, part=options.part) as reader:
         info = reader.info
-    job = SegmentJob(
-        source=source,
-        output=output,
-        info=info,
-        part=part,
-        stream=stream,
-        compare=compare,
-        encode=encode,
-        threads=min(16, os.cpu_count() or 1),
-    )
+    threads = min(16, os.cpu_count() or 1)
+    job = SegmentJob(source=source, output=output, info=info, options=options, threads=threads)
     # What the container or the encoder refuses is an error now, not after hours.
-    open_output(job, overwrite=overwrite).abort()
+    open_output(output, info, options, threads=threads).abort()
     derainer.reset()
     derainer.prepare((info.height, info.width), frames=info.frames)
     identity = {
         **input_identity(source),
-        **_options(job, length),
+        **options_identity(options, length),
         **settings_of(derainer, (info.height, info.width)),
         **made_with,
     }
     seconds = {"decode": 0.0, "model": 0.0, "encode": 0.0}
-    with JobFolder(output, identity, threads=job.threads, overwrite=overwrite) as folder:
+    with JobFolder(output, identity, threads=threads, overwrite=options.overwrite) as folder:
         job = replace(job, threads=folder.threads)
         resumed = sum(done.frames for done in folder.done)
         if resumed and on_frame:
@@ -112,18 +91,15 @@ def derain_in_segments(
         ending = folder.ending
         assert ending is not None
         cut = None
-        if part is not None and not part.whole:
+        if options.part is not None and not options.part.whole:
             cut = Cut(begin=_fraction(folder.begin), end=_fraction(ending.end))
         begun = time.perf_counter()
-        writer = join_segments(job, folder.done, folder.path, cut=cut, overwrite=overwrite)
+        writer = join_segments(job, folder.done, folder.path, cut=cut)
         seconds["encode"] += time.perf_counter() - begun
         report = _report(job, folder, writer, sidecar)
         folder.remove()
     report.resumed, report.stage_seconds = resumed, seconds
-    report.seconds = time.perf_counter() - started
-    report.cpu_seconds = time.process_time() - cpu
-    report.peak_rss_mb = peak_rss_mb()
-    return report
+    return clock.note(report)
 
 
 def _make_segments(
@@ -179,20 +155,13 @@ def _report(
     report = JobReport(input=str(job.source), output=str(job.output), frames=writer.frames)
     scores = 0.0
     for done in folder.done:
-        _, readings, times = read_table(folder.file(done.number, TABLE))
-        for number, (row, pts) in enumerate(zip(readings.tolist(), times.tolist(), strict=True)):
-            values = dict(zip(READINGS, row, strict=True))
-            reading = RainReading(**{**values, "open": bool(values["open"])})
+        rows = frames_in(folder.file(done.number, TABLE))
+        for number, (reading, pts) in enumerate(zip(rows.readings, rows.stamps, strict=True)):
             scores += reading.score
             report.dry_frames += not reading.open
             if sidecar:
-                stamp = None if pts == NO_PTS else pts
-                frame = Frame(
-                    pixels=None,
-                    pts=stamp,
-                    time_base=job.info.time_base,
-                    index=done.first + number,
-                )
+                index, time_base = done.first + number, job.info.time_base
+                frame = Frame(pixels=None, pts=pts, time_base=time_base, index=index)
                 sidecar.write(job.source, frame, reading)
     ending = folder.ending or Ending()
     report.rain_score_mean = scores / max(1, report.frames)
@@ -205,24 +174,6 @@ def _report(
         *writer.notes,
     ]
     return report
-
-
-def _options(job: SegmentJob, length: int) -> dict[str, str]:
-    part = job.part or Part()
-    libraries = "/".join(str(v[0]) for v in sorted(av.library_versions.values(), reverse=True))
-    return {
-        "--start": str(part.start),
-        "--end": "none" if part.end is None else str(part.end),
-        "--frames": "all" if part.frames is None else str(part.frames),
-        "--stream": "main" if job.stream is None else str(job.stream),
-        "--segment": str(length),
-        "--compare": "yes" if job.compare else "no",
-        "--codec": job.encode.codec,
-        "--crf": "none" if job.encode.crf is None else f"{job.encode.crf:g}",
-        "--preset": str(job.encode.speed),
-        "version of rainclear": version("rainclear"),
-        "build of FFmpeg": f"PyAV {av.__version__}, {av.ffmpeg_version_info}, {libraries}",
-    }
 
 
 def _intact(reader: VideoReader) -> bool:

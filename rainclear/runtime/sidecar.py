@@ -3,7 +3,6 @@
 import json
 import os
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from rainclear.frame import Frame
@@ -51,16 +50,11 @@ class Sidecar:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             with output_errors(self._file.path):
                 self._lines.close()
-            if error is None:
+            if kind is None:
                 self._file.commit()
         finally:
             self._file.discard()

@@ -4,6 +4,7 @@ A *lane* is a queue of work that runs in order; lanes run beside each other unle
 *event* of another. :class:`rainclear.runtime.recording.RecordingBackend` is the third kind.
 """
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeAlias
@@ -21,6 +22,9 @@ Event: TypeAlias = Any
 """What a backend gives out as an event; only the backend looks inside."""
 
 _POLL = 0.0002
+
+_RECORDING = threading.Lock()
+"""Held while a graph is recorded: the device comes to rest first, which it cannot meanwhile."""
 
 
 class StreamBackend(Protocol):
@@ -175,6 +179,9 @@ class CudaBackend:
         if device.type != "cuda":
             raise DeviceError(f"device {device} has no CUDA streams; use the CPU backend for it")
         self._device = device
+        # Nothing runs on it, so that buffers never lie in memory that the caller has given back,
+        # but whose last kernels are still queued on the caller's stream.
+        self._memory = torch.cuda.Stream(device)
 
     def lane(self, name: str) -> Lane:
         """A stream that begins after what the caller's stream was asked, such as the weights."""
@@ -191,8 +198,9 @@ class CudaBackend:
         return torch.empty(tuple(shape), dtype=dtype, pin_memory=True)
 
     def device_buffer(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-        """Memory of the device."""
-        return torch.empty(tuple(shape), dtype=dtype, device=self._device)
+        """Memory of the device that no other stream has used."""
+        with torch.cuda.stream(self._memory):
+            return torch.empty(tuple(shape), dtype=dtype, device=self._device)
 
     def launch(
         self,
@@ -212,7 +220,10 @@ class CudaBackend:
         graph = torch.cuda.CUDAGraph()
         lane = torch.cuda.current_stream(self._device)
         # Other threads, such as a detector's, may go on meanwhile.
-        with torch.cuda.graph(graph, stream=lane, capture_error_mode="thread_local"):
+        with (
+            _RECORDING,
+            torch.cuda.graph(graph, stream=lane, capture_error_mode="thread_local"),
+        ):
             work()
         return graph.replay
 

@@ -90,7 +90,8 @@ class Chunk(nn.Module):
                 )
             before = out.image, clean
             if self.teacher is not None:
-                distill = image_loss(recipe.losses.image, out.image, picture)
+                kind, floor = recipe.losses.image, recipe.losses.floor
+                distill = image_loss(kind, out.image, picture, floor=floor)
                 losses["distill"] = recipe.losses.distill * distill
             if self.detector is not None:
                 losses["detector"] = recipe.losses.detector * distance

@@ -1,5 +1,7 @@
 """The paper's losses, Eqs. 5 to 15, each under its own name."""
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -10,27 +12,23 @@ __all__ = ["attention_loss", "derained_losses", "image_loss", "temporal_loss", "
 
 _SOFT = 0.01
 """Where the Charbonnier loss turns from a square into a line."""
-_FLOOR = 1e-3
-"""Squared error below which gains count less, 30 dB.
-
-Lower floors (37 and 50 dB were tried) give dry pictures so much weight that training stays close to
-"change nothing".
-"""
 _DRY = 1.5 / 255
 """Pixels that rain changed by less count as dry."""
 
 
-def image_loss(kind: str, output: Tensor, truth: Tensor) -> Tensor:
+def image_loss(kind: str, output: Tensor, truth: Tensor, *, floor: float = 1e-3) -> Tensor:
     """Distance of two batches of pictures, N×3×H×W.
 
     ``mse`` (Eq. 6 to 9), ``l1``, ``charbonnier``, or ``psnr``: the mean over pictures of
-    ln(1 + MSE / 10⁻³), which follows the PSNR up to about 30 dB (after Chen et al., HINet, 2021).
+    ln(1 + MSE / floor), which follows the PSNR as far as the floor, 30 dB for 10⁻³ (after Chen et
+    al., HINet, 2021). From nothing, lower floors (37 and 50 dB were tried) give dry pictures so
+    much weight that training stays close to "change nothing".
     """
     difference = output - truth
     if kind == "mse":
         return difference.square().mean()
     if kind == "psnr":
-        return torch.log1p(difference.square().mean((1, 2, 3)) / _FLOOR).mean()
+        return torch.log1p(difference.square().mean((1, 2, 3)) / floor).mean()
     if kind == "l1":
         return difference.abs().mean()
     return ((difference.square() + _SOFT**2).sqrt() - _SOFT).mean()
@@ -75,13 +73,14 @@ def derained_losses(
         rainy: The input, needed for the term ``keep``.
     """
     terms: dict[str, Tensor] = {}
+    distance = partial(image_loss, recipe.image, floor=recipe.floor)
     *earlier, last = out.stages
-    terms["final"] = recipe.final * image_loss(recipe.image, last.image, truth)
+    terms["final"] = recipe.final * distance(last.image, truth)
     if recipe.keep and rainy is not None:
         dry = ((rainy - truth).abs().amax(1, keepdim=True) < _DRY).float()
         terms["keep"] = recipe.keep * ((last.image - truth).abs() * dry).mean()
     for i, stage in enumerate(earlier):
-        terms[f"stage{i}"] = recipe.stages * image_loss(recipe.image, stage.image, truth)
+        terms[f"stage{i}"] = recipe.stages * distance(stage.image, truth)
     seen: set[int] = set()
     for i, stage in enumerate(out.stages):
         for name, branch, mask in (
@@ -101,7 +100,7 @@ def derained_losses(
             )
             for part, picture, weight in pictures:
                 if picture is not None and picture is not stage.image:  # a DAM is its stage
-                    loss = weight * image_loss(recipe.image, picture, truth)
+                    loss = weight * distance(picture, truth)
                     terms[f"{name}_{part}{suffix}"] = loss
     return terms
 

@@ -1,15 +1,11 @@
 """Writes RGB frames as a video, each with its own time stamp, beside the source's sound."""
 
-import math
 import os
 from collections.abc import Iterable
-from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
-import av
 from av.packet import Packet
 from av.video.stream import VideoStream
 
@@ -18,17 +14,14 @@ from rainclear.frame import Frame
 from rainclear.video.encoder import find_encoder
 from rainclear.video.frame_encoder import DEFAULT_RATE, FrameEncoder
 from rainclear.video.image import is_image
+from rainclear.video.mux import Muxer
 from rainclear.video.part import Cut
 from rainclear.video.partial import PartialFile, output_errors
 from rainclear.video.probe import VideoInfo
 from rainclear.video.read import VideoReader
-from rainclear.video.source import url_of
 from rainclear.video.stamps import Stamps
-from rainclear.video.streams import MOV_FAMILY, StreamCopier
 
 __all__ = ["VideoWriter"]
-
-_MAX_TIMESCALE = 2**31 - 1
 
 
 class VideoWriter:
@@ -114,11 +107,7 @@ class VideoWriter:
         )
         self._own: list[str] = []
         self._copied: list[str] = []
-        self._first: int | None = None
-        self._end = 0
-        self._start: int | None = None
-        self._copier: StreamCopier | None = None
-        self._container: av.container.OutputContainer | None = None
+        self._muxer: Muxer | None = None
         self._encoder: FrameEncoder | None = None
         self._done = False
 
@@ -136,8 +125,7 @@ class VideoWriter:
     @property
     def notes(self) -> list[str]:
         """One line for each thing that could not be kept."""
-        copied = self._copier.notes if self._copier else self._copied
-        return self._own + self._stamps.notes + copied
+        return self._own + self._stamps.notes + self._copied
 
     def write(self, frame: Frame) -> None:
         """Encode one frame; frames come in order of time.
@@ -148,14 +136,12 @@ class VideoWriter:
         Raises:
             OutputError: The frame has another size or kind, or the disk is full.
         """
-        if self._encoder is None:
+        if self._encoder is None or self._muxer is None:
             raise OutputError(f"{self.path}: is closed, so no frame can be added")
         pts, duration = self._stamps.of(frame)
-        if self._copier:
-            self._copier.shift = self._stamps.shift
+        self._muxer.shift(self._stamps.shift)
         with output_errors(self.path, f"frame {frame.index} cannot be written"):
-            self._first = pts if self._first is None else self._first
-            self._mux(self._encoder.encode(frame, pts, duration))
+            self._muxer.put(self._encoder.encode(frame, pts, duration))
         self.frames += 1
 
     def write_encoded(
@@ -176,21 +162,18 @@ class VideoWriter:
             OutputError: The disk is full, the container refuses a packet, or the packets are from
                 another encoder.
         """
-        if self._encoder is None:
+        if self._encoder is None or self._muxer is None:
             raise OutputError(f"{self.path}: is closed, so nothing can be added")
         if extradata != self._encoder.extradata:
             raise OutputError(f"{self.path}: the packets are from another build of the encoder")
-        if self._copier:
-            self._copier.shift = shift
+        self._muxer.shift(shift)
         with output_errors(self.path):
             held: list[Packet[VideoStream]] = []
             for packet in packets:
-                # Frames come before those that are predicted from them, so this is the first.
-                self._first = packet.pts if self._first is None else self._first
-                self._mux(held)
+                self._muxer.put(held)
                 held = [packet]
                 self.frames += 1
-            self._mux(held, last=True)
+            self._muxer.put(held, last=True)
         self._encoder.close()
 
     def close(self) -> None:
@@ -204,14 +187,11 @@ class VideoWriter:
         try:
             if not self.frames:
                 raise OutputError(f"{self.path}: no frame was written, so there is no video")
-            assert self._encoder is not None
+            assert self._encoder is not None and self._muxer is not None
             with output_errors(self.path):
                 if self._encoder.stream is not None:
-                    self._mux(self._encoder.flush(), last=True)
-                if self._copier:
-                    self._copier.copy_until(None)
-                if self._container:
-                    self._container.close()
+                    self._muxer.put(self._encoder.flush(), last=True)
+                self._muxer.finish()
             self._file.commit()
         finally:
             # After a commit there is nothing left to discard.
@@ -221,28 +201,19 @@ class VideoWriter:
         """Give up and leave no file behind; harmless when repeated."""
         self._done = True
         try:
-            if self._copier:
-                self._copier.close()
-            if self._container:
-                with suppress(av.FFmpegError, OSError, ValueError, RuntimeError):
-                    self._container.close()
+            if self._muxer:
+                self._muxer.close()
         finally:
             self._file.discard()
             if self._encoder is not None:
                 self._encoder.close()
-            self._copied = self._copier.notes if self._copier else self._copied
-            self._copier = self._container = self._encoder = None
+            self._muxer = self._encoder = None
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if error is None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
             self.close()
         else:
             self.abort()
@@ -257,10 +228,9 @@ class VideoWriter:
         threads: int,
     ) -> None:
         info = self._info
-        self._container = av.open(url_of(self._file.partial), "w")
-        name = self._container.format.name
+        self._muxer = Muxer(self._file.partial)
         self._encoder = FrameEncoder(
-            self._container,
+            self._muxer.container,
             info=info,
             size=self._size,
             codec=codec,
@@ -272,39 +242,7 @@ class VideoWriter:
         self._own += self._encoder.notes
         assert self._encoder.stream is not None
         if keep_streams:
-            self._copier = StreamCopier(
-                info.path,
-                self._container,
-                self._encoder.stream,
-                stream=info.stream,
-                cut=self._cut,
+            self._copied = self._muxer.copy(
+                info.path, self._encoder.stream, stream=info.stream, cut=self._cut
             )
-        self._in_mov = name in MOV_FAMILY
-        if self._in_mov:
-            self._container.container_options["movie_timescale"] = str(self._movie_timescale())
-        self._container.start_encoding()
-
-    def _movie_timescale(self) -> int:
-        """A tick in which the start of every stream is whole: MP4 rounds starts to it."""
-        scale = self._info.time_base.denominator
-        for rate in [1000, *(self._copier.rates if self._copier else [])]:
-            common = math.lcm(scale, rate)
-            scale = common if common <= _MAX_TIMESCALE else scale
-        return scale
-
-    def _mux(self, packets: "list[Packet[VideoStream]]", *, last: bool = False) -> None:
-        assert self._container is not None
-        for packet in packets:
-            if packet.pts is not None:
-                self._end = max(self._end, packet.pts + (packet.duration or 0))
-            if packet.dts is not None:
-                self._start = packet.dts if self._start is None else self._start
-                if last and packet is packets[-1] and self._in_mov:
-                    # MP4 adds up durations in order of decoding, where the frame that is shown
-                    # last is not the last one; without this a long one would be cut short.
-                    missing = self._end - (self._first or 0) - (packet.dts - self._start)
-                    packet.duration = max(packet.duration or 0, missing)
-            stamp = packet.dts if packet.dts is not None else packet.pts
-            if self._copier and stamp is not None:
-                self._copier.copy_until(stamp * packet.time_base - self._copier.shift)
-            self._container.mux(packet)
+        self._muxer.begin(info.time_base)

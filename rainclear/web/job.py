@@ -76,6 +76,7 @@ class Result:
         moments: Frames to compare, in order; one for a picture, up to twelve spread over a video.
         scores: Time in seconds and rain score, 0..1, of every frame.
         files: Rainy and derained file to download, whole.
+        size: Width and height of the videos in pixels, ``None`` for a picture.
         psnr: dB of rainy and derained frames against the truth, where the rain was generated.
         notes: One line for each thing that was cut or made smaller.
     """
@@ -83,6 +84,7 @@ class Result:
     moments: tuple[Moment, ...]
     scores: tuple[tuple[float, float], ...]
     files: tuple[Path, ...]
+    size: tuple[int, int] | None = None
     psnr: tuple[float, float] | None = None
     notes: tuple[str, ...] = ()
 
@@ -229,8 +231,11 @@ class _Work:
                     writer.abort()  # harmless once closed
             if reader.report.message:
                 self._notes.append(reader.report.message)
+        if not kept:
+            raise InputError(f"{source.name}: no frame of it can be read")
+        height, width = kept[0][1].pixels.shape[:2]
         moments = tuple(self._moment(out, i, *shown) for i, shown in enumerate(kept))
-        return self._result(moments, scores, files)
+        return replace(self._result(moments, scores, files), size=(width, height))
 
     def _part(self, reader: VideoReader) -> Iterator[tuple[Frame, float]]:
         """Frames of the part that is worked on, each with its time from the first one."""

@@ -6,6 +6,7 @@ from typing import Any
 from rainclear.detection.detections import Detector
 from rainclear.errors import ConfigError, RainclearError
 from rainclear.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from rainclear.web import player as play
 from rainclear.web.job import Limits, Result
 from rainclear.web.store import Store
 from rainclear.web.studio import AS_IT_IS, RAINS, Studio, models
@@ -64,12 +65,18 @@ def build(studio: Studio, gradio: Any) -> Any:
             raise gradio.Error(str(error), print_exception=False) from error
         count, middle = len(result.moments), len(result.moments) // 2 + 1
         curve = pd.DataFrame(list(result.scores), columns=["seconds", "rain score"])
+        highest = max(score for _, score in result.scores)
+        before, after = result.files
+        shown = play.player(before, after, result.size) if result.size else ""
+        # Single frames of a video are shown where they say more than the video: with objects.
+        single = not shown or any(moment.objects is not None for moment in result.moments)
         return (
             result,
-            gradio.Slider(1, max(2, count), value=middle, step=1, visible=count > 1),
-            pair(result, middle),
-            gradio.LinePlot(curve, visible=count > 1),
+            gradio.HTML(shown, visible=bool(shown)),
+            gradio.Slider(1, max(2, count), value=middle, step=1, visible=single and count > 1),
+            gradio.ImageSlider(pair(result, middle), visible=single),
             gradio.HTML(summary(result), visible=True),
+            gradio.LinePlot(curve, y_lim=[0, max(0.4, 1.2 * highest)], visible=count > 1),
             gradio.File([str(path) for path in result.files], visible=True),
         )
 
@@ -94,6 +101,7 @@ def build(studio: Studio, gradio: Any) -> Any:
                     label="Results", interactive=False, file_count="multiple", visible=False
                 )
             with gradio.Column(scale=3):
+                video = gradio.HTML(visible=False, padding=False, elem_id="video")
                 pictures = gradio.ImageSlider(
                     label="before | after",
                     type="filepath",
@@ -106,25 +114,25 @@ def build(studio: Studio, gradio: Any) -> Any:
                     2,
                     value=1,
                     step=1,
-                    label="Moment of the video",
+                    label="Frame of the video",
                     visible=False,
                     elem_id="moment",
                 )
-                said = gradio.HTML(visible=False, padding=False)
+                said = gradio.HTML(visible=False, padding=False, elem_id="said")
                 plot = gradio.LinePlot(
                     x="seconds",
                     y="rain score",
                     y_lim=[0, None],
-                    height=170,
-                    label="Rain score over time",
+                    height=190,
+                    label="Rain score over time, in seconds",
                     elem_id="curve",
                     visible=False,
                 )
         button.click(
             derain,
             [file, model, rain, detect],
-            [state, moment, pictures, plot, said, files],
-            show_progress_on=pictures,
+            [state, video, moment, pictures, said, plot, files],
+            show_progress_on=[video, pictures],
             api_name="derain",
         )
         sampler.click(sample, rain, [file, rain], api_visibility="private")
@@ -193,6 +201,7 @@ def launch_options(host: str, port: int, limits: Limits, gradio: Any) -> dict[st
         "mcp_server": False,
         "footer_links": [],
         "max_file_size": int(limits.megabytes * 1e6),
-        "css": STYLE,
+        "css": STYLE + play.STYLE,
+        "head": play.HEAD,
         "theme": gradio.themes.Base(font=_FONTS, font_mono=_MONO),
     }

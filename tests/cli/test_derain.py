@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-import rainclear.runtime.jobs as jobs
+from rainclear.video import VideoWriter
 
 
 @pytest.fixture
@@ -246,14 +246,14 @@ def test_unknown_device_or_precision(rainclear, make_video, tiny_model, tmp_path
 
 
 def test_ctrl_c_is_one_line_and_leaves_nothing(derain, make_video, files_in, monkeypatch, tmp_path):
-    real = jobs.VideoWriter.write
+    real = VideoWriter.write
 
     def write(self, frame):
         real(self, frame)
         if self.frames == 3:
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(jobs.VideoWriter, "write", write)
+    monkeypatch.setattr(VideoWriter, "write", write)
     result = derain(make_video(), "-o", tmp_path / "out.mp4")
     assert result.code == 130
     assert result.err == "interrupted: nothing was left half-written\n"
@@ -264,7 +264,7 @@ def test_an_unexpected_error_is_not_hidden(derain, make_video, files_in, monkeyp
     def write(self, frame):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(jobs.VideoWriter, "write", write)
+    monkeypatch.setattr(VideoWriter, "write", write)
     with pytest.raises(ZeroDivisionError):
         derain(make_video(), "-o", tmp_path / "out.mp4")
     assert files_in(tmp_path) == {"in.mp4"}

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from rainclear.cli.app import app
 from rainclear.cli.live import _restorer, wants_live
 from rainclear.errors import RainclearError
+from rainclear.runtime.options import DerainerOptions
 
 WRITE = """
 import sys, time, av, numpy as np
@@ -119,8 +120,12 @@ def test_what_goes_live_and_what_does_not(tmp_path):
 
 
 def test_the_adaptive_policy_brings_cheaper_ways(tiny_model):
+    settings = DerainerOptions(
+        model=str(tiny_model), device="cpu", precision="fp32", backend="eager", gate=False
+    )
+
     def made(**options):
-        restore = _restorer(str(tiny_model), "cpu", "fp32", "eager", False, **options)
+        restore = _restorer(settings, **options)
         return type(restore.__self__).__name__
 
     assert made(adaptive=True) == "AdaptiveDerainer"

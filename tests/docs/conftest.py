@@ -1,9 +1,19 @@
-"""A folder with all the files that the pages speak of, each as small as can be."""
+"""A folder with all that the pages speak of, as small as can be, and what stands for the rest.
 
+Files, a camera, a network camera, a bucket, a player that closes, a cluster's processes.
+"""
+
+import _thread
+import importlib.util
+import os
 import shutil
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
 
 import cv2
 import numpy as np
@@ -35,7 +45,7 @@ def _video(path: Path, frames: int = 4) -> None:
 
 
 def _fill(root: Path) -> None:
-    names = "dashcam clean drive in night footage/one recordings/1 dry/1 wet/1"
+    names = "dashcam clean drive in night rain footage/one recordings/1 dry/1 wet/1 D/1 SAMPLE/1"
     for name in names.split():
         _video(root / f"{name}.mp4", frames=8 if name == "drive" else 4)
     for name in ("photo.jpg", "rain/01.png", "clean/01.png", "left.png", "right.png"):
@@ -57,7 +67,9 @@ def _fill(root: Path) -> None:
     (root / "kitti.yaml").write_text(about + names)
     _video(root / "home/clean/one.mp4")
     shutil.copytree(root / "data", root / "home/data")
-    shutil.copyfile(ROOT / "models/d-daiam-rt/model.yaml", root / "my-recipe.yaml")
+    for name in ("my-recipe.yaml", "R.yaml"):
+        shutil.copyfile(ROOT / "models/d-daiam-rt/model.yaml", root / name)
+    shutil.copytree(ROOT / "examples", root / "examples")
     yolo = ROOT.parent / "shared/detectors/yolo11n.pt"
     if yolo.is_file():
         (root / "yolo11n.pt").symlink_to(yolo)
@@ -80,19 +92,140 @@ def workshop(_filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return root
 
 
+_OPENCV = cv2.VideoCapture
+
+
 class Camera:
-    """Stands for cv2.VideoCapture: three frames, then none."""
+    """Stands for ``cv2.VideoCapture``: the camera 0 shows a clip and is gone.
 
-    def __init__(self) -> None:
-        self.left = 3
+    A camera that is gone is looked for again, for a minute: the second time somebody presses
+    Ctrl-C.
+    """
 
-    def read(self) -> tuple[bool, np.ndarray | None]:
-        self.left -= 1
-        return (
-            (True, np.full((HEIGHT, WIDTH, 3), 90, np.uint8)) if self.left >= 0 else (False, None)
-        )
+    opened = 0
+
+    def __init__(self, source: str | int | None = None, api: int = cv2.CAP_ANY) -> None:
+        self._real = _OPENCV()
+        if source is not None:
+            self.open(source, api)
+
+    def open(self, source: str | int, api: int = cv2.CAP_ANY) -> bool:
+        if source != 0:
+            return self._real.open(source, api)
+        Camera.opened += 1
+        if Camera.opened == 2:
+            _thread.interrupt_main()
+        return self._real.open("dashcam.mp4")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
 
 
 @pytest.fixture
-def camera() -> Callable[[], Camera]:
+def camera(monkeypatch: pytest.MonkeyPatch) -> type[Camera]:
+    monkeypatch.setattr(cv2, "VideoCapture", Camera)
+    monkeypatch.setattr(Camera, "opened", 0)
     return Camera
+
+
+@pytest.fixture
+def network_camera() -> Iterator[str]:
+    """Address of the RTSP server of tests/runtime."""
+    path = ROOT / "tests" / "runtime" / "test_live_rtsp.py"
+    spec = importlib.util.spec_from_file_location("live_rtsp", path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    server = module.RtspServer(module.encoded(400))
+    yield f"rtsp://127.0.0.1:{server.port}/front"
+    server.kill()
+
+
+_RAINCLEAR = f"#!{sys.executable}\nfrom rainclear.cli.app import main\nmain()\n"
+# Shows eight small frames and is closed, as players are.
+_PLAYER = "#!/bin/sh\nhead -c 40000 > played\n"
+
+
+@pytest.fixture
+def programs(workshop: Path) -> dict[str, str]:
+    """An environment for a shell: this Python's programs, and a player without a screen."""
+    folder = workshop / "bin"
+    folder.mkdir()
+    for name, text in (("rainclear", _RAINCLEAR), ("ffplay", _PLAYER)):
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    modules = Path(os.environ.get("RAINCLEAR_NODE_MODULES", ROOT / "node_modules"))
+    (workshop / "node_modules").symlink_to(modules.resolve())
+    path = f"{folder}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    python = f"{_bindings(workshop)}:{os.environ.get('PYTHONPATH', '')}".rstrip(":")
+    clean = {name: text for name, text in os.environ.items() if not name.startswith("RAY_")}
+    return clean | {
+        "PATH": path,
+        "HOME": str(workshop / "home"),
+        "OMP_NUM_THREADS": "1",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "PYTHONPATH": python,
+    }
+
+
+def _bindings(workshop: Path) -> Path:
+    """A folder with the distribution's bindings of GStreamer alone, if there are any."""
+    folder, theirs = workshop / "bindings", Path("/usr/lib/python3/dist-packages/gi")
+    folder.mkdir()
+    if importlib.util.find_spec("gi") is None and theirs.is_dir():
+        (folder / "gi").symlink_to(theirs)
+    return folder
+
+
+@pytest.fixture
+def background() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts programs that stay until the end of the test."""
+    running: list[subprocess.Popen[str]] = []
+
+    def start(command: str, environment: dict[str, str]) -> subprocess.Popen[str]:
+        running.append(
+            subprocess.Popen(
+                ["bash", "-c", f"exec {command}"],
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        )
+        return running[-1]
+
+    yield start
+    for process in reversed(running):
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdout:
+            process.stdout.close()
+
+
+@pytest.fixture
+def bucket(workshop: Path) -> Iterator[dict[str, str]]:
+    """The bucket ``fleet`` of an S3 server on this machine: how a process gets to it."""
+    import s3fs
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    address = "http://{}:{}".format(*server.get_host_and_port())
+    urlopen(Request(f"{address}/moto-api/reset", method="POST")).close()  # one for all servers
+    storage = s3fs.S3FileSystem(
+        key="rain", secret="clear", endpoint_url=address, skip_instance_cache=True
+    )
+    storage.mkdir("fleet")
+    storage.put_file("dashcam.mp4", "fleet/2026-11/monday/dashcam.mp4")
+    storage.put_file("photo.jpg", "fleet/2026-11/photo.jpg")
+    yield {
+        "AWS_ENDPOINT_URL": address,
+        "AWS_ACCESS_KEY_ID": "rain",
+        "AWS_SECRET_ACCESS_KEY": "clear",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    server.stop()

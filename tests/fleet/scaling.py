@@ -88,6 +88,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=100, help="of each file")
     parser.add_argument("--size", default="640x360")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--small-files", type=int, default=40, help="of three tiny frames each")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     width, height = map(int, given.size.split("x"))
@@ -106,6 +107,9 @@ def main() -> None:
         torch.set_num_threads(1)
         here = derain_fleet([str(source)], str(room / "here"), settings, engine="local")
         figures["one_process_seconds"] = here.seconds
+        small = clips(room / "small", given.small_files, size=(48, 64), frames=3)
+        run = fleet(small, room / "small-out", settings, 1)
+        figures["engine_ms_per_file"] = 1000 * run["idle_seconds_per_file"]
     first = given.workers[0]
     for workers in given.workers[1:]:
         figures[f"ratio_{first}_to_{workers}"] = seconds[first] / seconds[workers]

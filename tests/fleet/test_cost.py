@@ -1,4 +1,7 @@
 import json
+import re
+import shlex
+from pathlib import Path
 
 import pytest
 
@@ -72,3 +75,15 @@ def test_the_command(tmp_path, capsys):
         with pytest.raises(SystemExit):
             main(arguments)
         assert message in capsys.readouterr().err
+
+
+def test_the_figures_of_the_page(capsys):
+    page = Path(__file__).parents[2] / "docs" / "scale.md"
+    (block,) = re.findall(
+        r"\$ python -m rainclear\.fleet\.cost (--bitrate .*)\n((?:.+\n)+?)```",
+        page.read_text("utf-8"),
+    )
+    main(shlex.split(block[0]))
+    printed = capsys.readouterr().out.splitlines()
+    shown = block[1].splitlines()
+    assert len(shown) > 2 and [line for line in shown if line not in printed] == []

@@ -10,6 +10,7 @@ from rainclear.fleet.plan import MANIFEST
 from rainclear.fleet.pool import Watch
 from rainclear.fleet.run import derain_fleet
 from rainclear.fleet.settings import ModelFiles
+from rainclear.runtime.options import DerainerOptions, JobOptions
 
 
 @pytest.fixture
@@ -78,23 +79,12 @@ def test_model_files(tiny_model, tmp_path):
 
 @pytest.fixture
 def command(settings, tiny_model):
-    def run(inputs, out, **options):
-        given = {
-            "engine": "local",
-            "address": None,
-            "workers": None,
-            "model": str(tiny_model),
-            "device": "cpu",
-            "precision": "fp32",
-            "backend": "auto",
-            "gate": None,
-            "encode": settings.encode,
-            "overwrite": False,
-            "compare": False,
-            "sidecar": None,
-            "report": None,
-        }
-        derain_on_engine(inputs, out, **given | options)
+    with_ = DerainerOptions(model=str(tiny_model), device="cpu", precision="fp32")
+    options = JobOptions(encode=settings.encode)
+
+    def run(inputs, out, **given):
+        nothing = {"address": None, "workers": None, "sidecar": None, "report": None}
+        derain_on_engine(inputs, out, with_, options, engine="local", **nothing | given)
 
     return run
 

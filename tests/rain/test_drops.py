@@ -146,12 +146,14 @@ def test_a_running_drop_falls_at_rest_and_climbs_at_speed(speed: float, sign: in
 
 
 def test_a_running_drop_swallows_what_it_meets() -> None:
-    drops = glass(CLEAR, {"radius": 3, "y": 75}, {"radius": 8, "mobility": 1})
-    for _ in range(25):
+    below, aside = {"radius": 3, "y": 75}, {"radius": 3, "x": 80, "y": 75}
+    drops = glass(CLEAR, below, aside, {"radius": 8, "mobility": 1})
+    alpha = drops.render(ramps())[1]
+    assert alpha[75, SIZE // 2] == alpha[75, 80] == 1
+    for _ in range(24):
         drops.render(ramps())
-        if drops.count == 1:
-            return
-    raise AssertionError("the still drop was run over and stayed")
+    assert drops.caps["x"].tolist() == [80, SIZE // 2]  # the one aside and the running one
+    assert drops.caps["radius"].tolist() == [3, 8]
 
 
 def test_drops_that_touch_leave_no_gap() -> None:

@@ -105,6 +105,16 @@ def test_state_is_carried_and_reset_forgets_it(derainer, picture):
     np.testing.assert_array_equal(derainer.process(second), fresh)
 
 
+def test_a_stream_goes_on_from_its_state(derainer, picture):
+    derainer.process(picture(0))
+    state = derainer.state
+    wanted = derainer.process(picture(1))
+    derainer.reset()
+    assert differ(derainer.process(picture(1)), wanted)
+    derainer.restore(state)
+    np.testing.assert_array_equal(derainer.process(picture(1)), wanted)
+
+
 @pytest.mark.parametrize("size", [(80, 56), (62, 46)])
 def test_another_size_starts_a_new_stream(derainer, picture, size):
     # 62x46 is padded to the same 64x48 as the frame before it.

@@ -15,13 +15,13 @@ from rainclear.nn.output import Branch, Derained, Stage
 from rainclear.runtime.derainer import Derainer
 from rainclear.runtime.gate import (
     STATISTICS,
-    Hysteresis,
     RainGate,
     find_gate,
     read_gate,
     score_of,
     statistics_of,
 )
+from rainclear.runtime.hysteresis import GateState, Hysteresis
 from rainclear.runtime.jobs import EncodeOptions, derain_video
 from rainclear.runtime.sidecar import Sidecar
 from rainclear.video import VideoReader, VideoWriter
@@ -80,7 +80,7 @@ def test_the_state_goes_on_behind_a_closed_gate(gated, derainer, picture):
     for i in range(2):
         closed.process(picture(i))
         derainer.process(picture(i))
-    assert torch.equal(closed._state[0], derainer._state[0])
+    assert torch.equal(closed.state.network[0], derainer.state.network[0])
 
 
 def test_hysteresis_opens_at_once_and_closes_late():
@@ -90,6 +90,14 @@ def test_hysteresis_opens_at_once_and_closes_late():
     assert [latch(score) for score in scores] == want
     latch.reset()
     assert latch(0.49) is False
+
+
+def test_hysteresis_goes_on_from_its_state():
+    latch, other = (Hysteresis(on=0.5, off=0.3, hold=2) for _ in range(2))
+    latch(0.5), latch(0.2)
+    assert latch.state == GateState(open=True, below=1)
+    other.restore(latch.state)
+    assert other(0.2) is latch(0.2) is False
 
 
 @given(st.lists(st.floats(0, 1), max_size=60), st.integers(1, 5))

@@ -1,5 +1,8 @@
 """A recorded stage gives what the stage gives: proved by replaying its operations one by one."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -212,4 +215,42 @@ def test_cuda_graphs_give_the_frames_of_the_stage(tiny_model, picture, precision
         if graphs:
             assert runs._replay is not None
     for a, b in zip(*outputs, strict=True):
+        assert np.abs(a.pixels.astype(int) - b.pixels.astype(int)).max() <= 1
+
+
+@pytest.mark.gpu
+def test_cuda_graphs_of_several_streams_are_recorded_beside_each_other(tiny_model, picture):
+    frames = clip(picture, 12)
+    ready = threading.Barrier(4)
+
+    def derain(graphs):
+        inner = DerainStage(load_model(str(tiny_model)), RT, device="cuda", precision="fp32")
+        backend = backend_for(inner.device)
+        runs = GraphStage(inner, backend) if graphs else inner
+        pipeline = DevicePipeline(runs, backend)
+        if graphs:
+            ready.wait(60)
+        return list(pipeline.stream(frames)), runs
+
+    wanted, _ = derain(False)
+    with ThreadPoolExecutor(4) as pool:
+        for out, runs in pool.map(derain, [True] * 4):
+            assert runs._replay is not None
+            for a, b in zip(out, wanted, strict=True):
+                assert np.abs(a.pixels.astype(int) - b.pixels.astype(int)).max() <= 1
+
+
+@pytest.mark.gpu
+def test_cuda_graphs_follow_a_change_of_size(tiny_model, picture):
+    frames = clip(picture, 6)
+    smaller = [replace(f, pixels=np.ascontiguousarray(f.pixels[:-9, :-3])) for f in frames]
+    sizes = [*frames, *smaller, *frames]
+    outputs = []
+    for graphs in (False, True):
+        inner = DerainStage(load_model(str(tiny_model)), RT, device="cuda", precision="fp32")
+        backend = backend_for(inner.device)
+        runs = GraphStage(inner, backend) if graphs else inner
+        outputs.append(list(DevicePipeline(runs, backend).stream(sizes)))
+    for a, b in zip(*outputs, strict=True):
+        assert a.pixels.shape == b.pixels.shape
         assert np.abs(a.pixels.astype(int) - b.pixels.astype(int)).max() <= 1

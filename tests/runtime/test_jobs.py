@@ -10,9 +10,13 @@ import pytest
 
 from rainclear.errors import InputError, OutputError
 from rainclear.runtime.batch import derain_batch
-from rainclear.runtime.jobs import EncodeOptions, derain_file, derain_picture, derain_video
+from rainclear.runtime.file_job import run_file
+from rainclear.runtime.jobs import derain_file, derain_picture, derain_video
+from rainclear.runtime.options import EncodeOptions, JobOptions
 from rainclear.runtime.plan import plan
-from rainclear.video import VideoReader, VideoWriter
+from rainclear.video import VideoReader
+from rainclear.video.mux import Muxer
+from rainclear.video.part import Part
 
 LOSSLESS = EncodeOptions(codec="libx264", crf=0, preset="ultrafast")
 
@@ -141,6 +145,13 @@ def test_picture_beside_its_source(derainer, make_picture, picture, tmp_path):
     np.testing.assert_array_equal(both[:, :64], picture())
 
 
+@pytest.mark.parametrize("options", [{"part": Part(frames=3)}, {"stream": 0}])
+def test_pictures_have_no_parts(derainer, make_picture, files_in, tmp_path, options):
+    with pytest.raises(InputError, match="is a picture"):
+        run_file(make_picture(), tmp_path / "out.png", derainer, JobOptions(**options))
+    assert files_in(tmp_path) == {"in.png"}
+
+
 def test_deep_picture_stays_deep(derainer, picture, tmp_path):
     cv2.imwrite(str(tmp_path / "in.png"), picture().astype(np.uint16)[..., ::-1] * 257)
     derain_picture(tmp_path / "in.png", tmp_path / "out.png", derainer=derainer)
@@ -224,14 +235,14 @@ def test_error_of_the_network_leaves_nothing(derainer, make_video, files_in, mon
 def test_disk_full_while_a_video_is_written(
     derainer, make_video, files_in, monkeypatch, tmp_path, when
 ):
-    real = VideoWriter._mux
+    real = Muxer.put
 
-    def mux(self, packets, *, last=False):
+    def put(self, packets, *, last=False):
         if last or when == "in the middle":
             raise OSError(errno.ENOSPC, "No space left on device")
         real(self, packets, last=last)
 
-    monkeypatch.setattr(VideoWriter, "_mux", mux)
+    monkeypatch.setattr(Muxer, "put", put)
     with pytest.raises(OutputError, match=r"out\.mp4: disk full"):
         derain_video(make_video(), tmp_path / "out.mp4", derainer=derainer)
     assert files_in(tmp_path) == {"in.mp4"}
@@ -276,6 +287,7 @@ def test_a_broken_file_in_a_folder_does_not_stop_the_rest(
     batch = derain_batch(
         tasks,
         derainer,
+        JobOptions(),
         make_folders=True,
         on_start=lambda task: started.append(task) or (lambda *_: None),
         on_done=lambda task, result: ended.append((task, result)),
@@ -299,6 +311,7 @@ def test_ctrl_c_ends_a_batch(derainer, make_video, files_in, tmp_path):
         derain_batch(
             plan([tmp_path / "in"], tmp_path / "out"),
             derainer,
+            JobOptions(),
             make_folders=True,
             on_start=lambda task: interrupt,
         )
@@ -310,7 +323,9 @@ def test_a_folder_that_cannot_be_made_fails_that_file_alone(derainer, make_pictu
     make_picture("in/b.png")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "a").write_text("a file in the way")
-    batch = derain_batch(plan([tmp_path / "in"], tmp_path / "out"), derainer, make_folders=True)
+    batch = derain_batch(
+        plan([tmp_path / "in"], tmp_path / "out"), derainer, JobOptions(), make_folders=True
+    )
     assert len(batch.done) == 1
     assert isinstance(batch.failed[0][1], OutputError)
     assert "out/a: cannot be made" in str(batch.failed[0][1])

@@ -11,15 +11,20 @@ import pytest
 import torch
 from torch import nn
 
+from rainclear.config import GateSpec
 from rainclear.errors import InputError, OutputError
 from rainclear.nn.output import Branch, Derained, Stage
 from rainclear.nn.registry import Network
-from rainclear.runtime.carry import carried, restore
+from rainclear.runtime.carry import carried, restore, settings_of
 from rainclear.runtime.derainer import Derainer
+from rainclear.runtime.gate import RainGate
+from rainclear.runtime.hysteresis import GateState
 from rainclear.runtime.job_folder import JobFolder, folder_of, kept_frames
-from rainclear.runtime.jobs import EncodeOptions, derain_video
+from rainclear.runtime.jobs import derain_video
 from rainclear.runtime.long_job import derain_in_segments
-from rainclear.runtime.segments import Segment, plan_segments
+from rainclear.runtime.options import EncodeOptions, JobOptions
+from rainclear.runtime.segment_job import Segment, plan_segments
+from rainclear.runtime.stream_state import StreamState
 from rainclear.video import VideoReader
 from rainclear.video.decode import decode
 from rainclear.video.part import Part
@@ -28,6 +33,7 @@ from rainclear.video.segment import SegmentWriter
 LOSSLESS = EncodeOptions(crf=0, preset="ultrafast")
 UNEVEN = [0, 10, 11, 40, 95, 300, 310, 320, 333, 900, 901, 902, 1500, 1540, 1580, 1590, 1600]
 LENGTH = 4
+WEIGHTS = {"weights": "w"}
 
 
 class Stop(Exception):
@@ -74,13 +80,31 @@ def fast():
 def job(fast):
     """Derains in short segments; ends early where it is told to."""
 
-    def run(source, output, *, stop=None, derainer=fast, **options):
+    def run(
+        source,
+        output,
+        *,
+        stop=None,
+        derainer=fast,
+        made_with=WEIGHTS,
+        length=LENGTH,
+        sidecar=None,
+        **options,
+    ):
         def on_frame(done, total, score):
             if done == stop:
                 raise Stop
 
-        options = {"made_with": {"weights": "w"}, "length": LENGTH} | options
-        return derain_in_segments(source, output, derainer=derainer, on_frame=on_frame, **options)
+        return derain_in_segments(
+            source,
+            output,
+            derainer,
+            JobOptions(**options),
+            made_with=made_with,
+            length=length,
+            sidecar=sidecar,
+            on_frame=on_frame,
+        )
 
     return run
 
@@ -218,7 +242,7 @@ def test_killed_while_joining(job, make_video, monkeypatch, tmp_path):
         raise Stop
 
     with monkeypatch.context() as patched:
-        patched.setattr("rainclear.runtime.segments.encoded_packets", stop)
+        patched.setattr("rainclear.runtime.segment_join.encoded_packets", stop)
         stopped(job, source, output)
     with monkeypatch.context() as patched:
         patched.setattr("rainclear.runtime.long_job.derain_segment", stop)
@@ -305,7 +329,7 @@ def test_disk_full_loses_nothing(job, make_video, monkeypatch, tmp_path, what):
     where = {
         "packets": (SegmentWriter, "write"),
         "list": ("rainclear.runtime.job_folder.write_whole", None),
-        "output": ("rainclear.video.write.VideoWriter._mux", None),
+        "output": ("rainclear.video.mux.Muxer.put", None),
     }[what]
     with monkeypatch.context() as patched:
         if where[1]:
@@ -361,20 +385,31 @@ def test_what_is_carried_comes_back(derainer, picture, tmp_path):
     assert all((derainer.process(picture(n)) == wanted[n - 2]).all() for n in (2, 3))
 
 
-def test_layout_and_gate_are_carried(fast, tmp_path, monkeypatch):
-    from rainclear.runtime.gate import Hysteresis
-
-    latch = Hysteresis(on=0.5, off=0.4, hold=3)
-    monkeypatch.setattr(fast._gate, "_latch", latch)
-    state = torch.rand(1, 3, 4, 5).to(memory_format=torch.channels_last)
-    fast._state = (state,)
-    latch(0.9), latch(0.1), latch(0.1)
-    (tmp_path / "state").write_bytes(carried(fast))
-    fast.reset()
-    restore(fast, tmp_path / "state")
-    assert torch.equal(fast._state[0], state)
-    assert fast._state[0].stride() == state.stride()
-    assert latch(0.45) is False or latch(0.1) is True  # one low score more would close it
+def test_layout_and_gate_are_carried(tmp_path):
+    gate = RainGate(GateSpec(weights_sha256="any", bias=0.0, hold=3))
+    derainer = Derainer.from_network(Trail(), TRAIL, device="cpu", precision="fp32", gate=gate)
+    state = StreamState(
+        network=(torch.rand(1, 3, 4, 5).to(memory_format=torch.channels_last),),
+        in_bytes=False,
+        thumbnail=torch.rand(1, 3, 2, 2),
+        size=(40, 50),
+        gate=GateState(open=True, below=2),
+    )
+    derainer.restore(state)
+    (tmp_path / "state").write_bytes(carried(derainer))
+    derainer.reset()
+    assert derainer.state == StreamState(gate=GateState())
+    restore(derainer, tmp_path / "state")
+    found = derainer.state
+    assert torch.equal(found.network[0], state.network[0])
+    assert found.network[0].stride() == state.network[0].stride()
+    assert torch.equal(found.thumbnail, state.thumbnail)
+    assert (found.in_bytes, found.size, found.gate) == (False, (40, 50), state.gate)
     (tmp_path / "state").write_bytes(b"no state")
     with pytest.raises(InputError, match="holds no state"):
-        restore(fast, tmp_path / "state")
+        restore(derainer, tmp_path / "state")
+
+
+def test_what_decides_on_the_pictures_is_told(fast):
+    told = {"device": "cpu", "backend": "eager", "rain gate": "none"}
+    assert settings_of(fast, (48, 64)) == told

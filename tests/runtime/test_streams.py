@@ -244,3 +244,29 @@ def test_cuda_memory_is_flat(tiny_model, picture):
     for _ in pipeline.stream(clip(picture, 30)):
         pass
     assert torch.cuda.memory_allocated() <= before
+
+
+@pytest.mark.gpu
+def test_cuda_buffers_do_not_lie_in_memory_that_is_still_read():
+    """What the caller gave back may have kernels queued that read it."""
+
+    class Copy:
+        resident = ()
+
+        def reset(self): ...
+
+        def __call__(self, source, result, reading):
+            result.copy_(source)
+            reading.zero_()
+
+    pipeline = DevicePipeline(Copy(), backend_for(torch.device("cuda")), slots=2)
+    before = torch.full((360, 640, 3), 7, dtype=torch.uint8, device="cuda")
+    seen = torch.zeros_like(before)
+    torch.cuda.synchronize()
+    torch.cuda._sleep(200_000_000)
+    seen.copy_(before)
+    del before
+    frames = [Frame(pixels=np.full((360, 640, 3), 9, np.uint8), index=n) for n in range(4)]
+    assert all((frame.pixels == 9).all() for frame in pipeline.stream(frames))
+    torch.cuda.synchronize()
+    assert bool((seen == 7).all())

@@ -120,6 +120,20 @@ def press(page: Any) -> None:
     page.locator(".file-preview").nth(1).wait_for()
 
 
+def pause_at(page: Any, share: float, where: float) -> None:
+    """Stop the video at a share of its length, with the line at ``where`` per cent."""
+    page.locator("rain-compare[data-ready]").wait_for()
+    for kind, value in (("time", share), ("where", where)):
+        page.locator(f"rain-compare .{kind}").evaluate(
+            "(knob, value) => { knob.value = value; knob.dispatchEvent(new Event('input')); }",
+            value,
+        )
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('rain-compare video')].every("
+        "video => video.paused && !video.seeking && video.readyState > 1)"
+    )
+
+
 def main(photograph: str) -> None:
     """Rain on a camera that moves over ``photograph``, take it off, and keep the page's picture."""
     from rainclear.web.sample import write_sample
@@ -133,9 +147,12 @@ def main(photograph: str) -> None:
             drop(page, clip)
             choose(page, "Rain to put on first", "heavy")
             press(page)
+            pause_at(page, 0.5, 38)
             page.wait_for_timeout(3000)  # the curve is drawn bit by bit
             page.mouse.move(0, 0)
-            page.screenshot(path=PICTURE, type="jpeg", quality=82)
+            end = page.locator("#curve").bounding_box()
+            area = {"x": 0, "y": 0, "width": 1280, "height": end["y"] + end["height"] + 24}
+            page.screenshot(path=PICTURE, type="jpeg", quality=82, clip=area)
     print(f"{PICTURE}: {PICTURE.stat().st_size / 1e3:.0f} kB")
 
 

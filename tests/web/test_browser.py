@@ -85,9 +85,9 @@ def shown(page) -> list[np.ndarray]:
     return [cv2.imdecode(body, cv2.IMREAD_COLOR) for body in bodies]
 
 
-def looks(page) -> np.ndarray:
+def looks(page, place: str = "#pictures") -> np.ndarray:
     """What is to be seen of the slider."""
-    data = np.frombuffer(page.locator("#pictures").screenshot(), np.uint8)
+    data = np.frombuffer(page.locator(place).screenshot(), np.uint8)
     return cv2.imdecode(data, cv2.IMREAD_COLOR).astype(np.int16)
 
 
@@ -116,6 +116,33 @@ def test_a_picture_is_rained_on_derained_and_compared(page, make_picture):
     assert changed[left:right].mean() > 0.5 > changed[: int(0.4 * len(changed))].mean()
 
 
+def test_a_video_plays_rainy_and_derained_in_step(page, make_video):
+    browser.drop(page, make_video(size=(160, 96), pts=range(50)))
+    browser.choose(page, "Rain to put on first", "storm")
+    page.get_by_label("Look for objects").uncheck()
+    browser.press(page)
+    assert not page.locator("#pictures").is_visible() and not page.locator("#moment").is_visible()
+    page.locator("rain-compare[data-ready]").wait_for()
+    times = "() => [...document.querySelectorAll('rain-compare video')].map(v => v.currentTime)"
+    page.wait_for_function(f"({times})().every(time => time > 0.2)")
+    before, after = page.evaluate(times)
+    assert abs(before - after) < 0.1  # and no more than the time between two looks at them
+
+    browser.pause_at(page, 0.5, 50)
+    assert page.evaluate(times) == pytest.approx([1.0, 1.0], abs=0.02)
+    assert "1.0 of 2.0 s" in page.locator("rain-compare output").inner_text()
+    stage = "rain-compare .stage"
+    centred, box = looks(page, stage), page.locator(stage).bounding_box()
+    height = box["y"] + box["height"] / 2
+    page.mouse.click(box["x"] + 0.9 * box["width"], height)
+    changed = np.abs(looks(page, stage) - centred).mean(axis=(0, 2))  # by column
+    left, right = int(0.55 * len(changed)), int(0.85 * len(changed))
+    assert changed[left:right].mean() > 0.5 > changed[: int(0.4 * len(changed))].mean()
+
+    page.get_by_label("Play or pause").click()
+    page.wait_for_function(f"({times})().every(time => time > 1.2)")
+
+
 def test_a_video_shows_its_moments_its_curve_and_its_objects(page, make_video):
     browser.drop(page, make_video(size=(160, 96)))
     browser.press(page)
@@ -125,6 +152,7 @@ def test_a_video_shows_its_moments_its_curve_and_its_objects(page, make_video):
     results = page.locator(".file-preview").nth(1).inner_text()
     assert "before" in results and ".mp4" in results
 
+    page.locator("rain-compare[data-ready]").wait_for()
     pictures = page.locator("#pictures img")
     middle = pictures.first.get_attribute("src")
     knob = page.locator("#moment input[type=range]")

@@ -25,7 +25,7 @@ def test_a_picture_as_it_is(derainer, make_picture, tmp_path):
     (moment,) = result.moments
     assert np.array_equal(pixels(moment.before), pixels(source))
     assert not np.array_equal(pixels(moment.after), pixels(source))
-    assert result.psnr is None and result.notes == ()
+    assert result.psnr is None and result.notes == () and result.size is None
     assert result.scores == ((0.0, derainer.rain_score),)
     assert [path.name for path in result.files] == ["before.png", "derained.png"]
     for file, shown in zip(result.files, (moment.before, moment.after), strict=True):
@@ -69,6 +69,7 @@ def test_a_video(derainer, make_video, tmp_path, stamps):
     assert [round(time * 25) for time, _ in result.scores] == [0, 1, 3, 4]
     assert [moment.time for moment in result.moments] == [time for time, _ in result.scores]
     assert [done for done, _ in seen] == [1, 2, 3, 4]
+    assert result.size == (64, 48)
     for path in result.files:
         assert stamps(path) == stamps(source)
 

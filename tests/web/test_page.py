@@ -17,6 +17,7 @@ from rainclear.video import probe
 from rainclear.web import page as module
 from rainclear.web.job import Limits, Moment, Result
 from rainclear.web.objects import Objects
+from rainclear.web.player import player
 from rainclear.web.store import Store
 from rainclear.web.studio import AS_IT_IS, RAINS, Studio, models
 from rainclear.web.summary import summary
@@ -65,6 +66,12 @@ def test_summary_counts_objects_and_escapes_what_came_with_the_file():
     text = summary(result)
     assert "6 → 8 objects" in text and "4 won (green), 2 lost (red) in the 2 frames shown" in text
     assert "&lt;script&gt;" in text and "<script>" not in text
+
+
+def test_names_of_files_cannot_break_out_of_the_player():
+    text = player(Path('/tmp/a" onload="x/b.mp4'), Path("/tmp/c&d e.mp4"), (640, 360))
+    assert text.count('"') == 6 and "onload=" not in text.replace("onload%3D", "")
+    assert "gradio_api/file=/tmp/c%26d%20e.mp4" in text and "--width: 640" in text
 
 
 def test_sample_is_a_short_clip(studio):

@@ -68,7 +68,7 @@ class BlockGraph(nn.Module):
         x = self.take(_first(frame.float()))  # levels, less the middle
         before = previous.float()
         p = self.take(_first(before if self.byte else before.clamp(0, 255)))
-        features, h = net._encode(torch.cat([x, p], 1), _first(memory))
+        features, h = net._encode((x, p), _first(memory))
         attended = net._attend(features)
         merged = attended.merged
         gain, offset = self._veil(features, x.shape[-2:])
@@ -177,9 +177,14 @@ def _permute(network: RecurrentDDAiAM) -> None:
         layer.weight.data = layer.weight.data[order]
         layer.bias.data = layer.bias.data[order]
 
+    # Of frame and previous picture instead of frame and change: (w + c)·x - c·p.
     stem: Any = network.stem
-    now, change = (part[:, order] for part in stem.weight.data.split(3 * pixels, 1))
-    stem.weight.data = torch.cat([now + change, -change], 1) * _LEVEL
+    changed: Any = network.stem_change
+    stem.weight.data[:, :, 1, 1] += changed.weight.data[:, :, 0, 0]
+    changed.weight.data = -changed.weight.data
+    for layer in (stem, changed):
+        takes(layer)
+        layer.weight.data *= _LEVEL
     takes(network.refine_in)
     gives(network.coarse_image)
     gives(network.refine_image)
