@@ -7,7 +7,7 @@ STAMP := .venv/.installed
 
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --editable '.[dev,detect,docs,web,ray]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev,detect,docs,web,ray,openvino]'
 	touch $(STAMP)
 
 demo: $(STAMP)  ## rain on a short clip, derain it, leave the results in demo/

@@ -59,6 +59,12 @@ def detection(
     resamples: Annotated[
         int, typer.Option(min=100, help="Sets of pictures drawn for the intervals.")
     ] = 1000,
+    gate: Annotated[
+        bool,
+        typer.Option(
+            "--gate/--no-gate", help="Pass pictures that the model's rain gate finds dry."
+        ),
+    ] = False,
     json_file: JsonFile = None,
     html_file: HtmlFile = None,
     gallery: Gallery = 6,
@@ -95,7 +101,9 @@ def detection(
     with ReportFiles(json_file, html_file) as files:
         pictures = open_detection_set(images, read_labels(labels), clean=clean, rain=rain)
         derainers = {
-            name: None if name == NO_MODEL else Derainer(name, device=device, precision=precision)
+            name: None
+            if name == NO_MODEL
+            else Derainer(name, device=device, precision=precision, gate=gate)
             for name in names
         }
         finder = load_detector(
@@ -114,11 +122,13 @@ def detection(
             )
         page = ""
         subject = f"{images}, {Path(detector).name}" + (f", rain {rain!r}" if rain else "")
+        subject += ", rain gate" if gate else ""
         if files.wants_page:
             first = next(((n, d) for n, d in derainers.items() if d is not None), None)
             best, worst = best_and_worst(result, *first, size=gallery) if first else ([], [])
             page = detection_page(result, subject=subject, best=best, worst=worst)
-        files.write({**result.as_dict(), "detector": detector, "source": str(images)}, page)
+        about = {"detector": detector, "source": str(images), "gate": gate}
+        files.write({**result.as_dict(), **about}, page)
     _show(result)
     for path in (json_file, html_file):
         if path is not None:

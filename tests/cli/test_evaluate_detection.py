@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+
+import rainclear.detection
+from rainclear.detection import Detections
+
+
+class Watcher:
+    """Finds one box in every picture, and keeps what it was shown."""
+
+    def __init__(self):
+        self.shown = []
+
+    def __call__(self, frames):
+        self.shown += [frame.copy() for frame in frames]
+        box = np.array([[8, 8, 40, 40]], np.float32)
+        return [
+            Detections(xyxy=box, scores=np.ones(1, np.float32), classes=np.full(1, 2))
+            for _ in frames
+        ]
+
+
+@pytest.fixture
+def watcher(monkeypatch):
+    watcher = Watcher()
+    monkeypatch.setattr(rainclear.detection, "load_detector", lambda *_, **__: watcher)
+    return watcher
+
+
+@pytest.fixture
+def evaluate(rainclear, make_picture, tmp_path):
+    """Measures one dry picture under the shipped model, with one label."""
+    images = make_picture("images/a.png", size=(96, 64)).parent
+    labels = tmp_path / "labels"
+    labels.mkdir()
+    (labels / "a.txt").write_text("2 0.25 0.375 0.3333 0.5\n")  # the box of the watcher
+
+    def run(*arguments):
+        where = ["--images", images, "--labels", labels, "--detector", "any.pt"]
+        return rainclear("evaluate", "detection", *where, "--device", "cpu", *arguments)
+
+    return run
+
+
+@pytest.mark.parametrize("gate", [False, True])
+def test_the_gate_passes_dry_pictures(evaluate, watcher, read_json, tmp_path, gate):
+    out = ["--json", tmp_path / "r.json", "--resamples", 100]
+    result = evaluate(*out, "--gate" if gate else "--no-gate")
+    assert (result.code, result.err) == (0, "")
+    data = read_json(tmp_path / "r.json")
+    assert (data["gate"], data["pictures"], data["gain"]) == (gate, 1, 0.0)
+    assert data["rainy"]["map50_95"] == pytest.approx(1.0)
+    given, derained = watcher.shown
+    assert np.array_equal(given, derained) == gate
+
+
+def test_clean_and_rain_exclude_each_other(evaluate, watcher, tmp_path):
+    assert "exclude each other" in evaluate("--clean", tmp_path, "--rain", "heavy").error
