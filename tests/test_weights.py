@@ -9,7 +9,7 @@ import pytest
 
 from rainclear import Derainer, VideoReader
 from rainclear.data.deadleaves import dead_leaves
-from rainclear.evaluation.metrics import Picture
+from rainclear.evaluation.metrics import Picture, psnr
 from rainclear.evaluation.restoration import evaluate_clip, evaluate_pairs
 from rainclear.rain.clip import RainClip, RainParams
 from rainclear.rain.presets import preset
@@ -59,6 +59,20 @@ def test_held_out_video_gains_four_decibels(derainer: Derainer):
     scores = evaluate_clip(rained(clip, preset("rain100h", height=480)), derainer)
     assert scores.rgb_output > scores.rgb_input + 4.0
     assert evaluate_clip(((f, f) for f in clip), derainer).rgb_output > 40.0
+
+
+@needs_data
+@pytest.mark.parametrize("kind", ["moderate", "heavy"])
+def test_the_state_does_not_drift(derainer: Derainer, kind: str):
+    # Weights trained on clips of four frames gained 3 dB less after twenty than at the start.
+    with VideoReader(HELD_OUT) as reader:
+        clip = [np.ascontiguousarray(f.eight_bit()[180:420, 250:650]) for f in islice(reader, 40)]
+    derainer.reset()
+    gains = [
+        psnr(derainer.process(rainy), clean) - psnr(rainy, clean)
+        for rainy, clean in rained(clip, preset(kind, height=540))
+    ]
+    assert np.mean(gains[-8:]) > np.mean(gains[:8]) - 0.7
 
 
 @needs_data

@@ -169,6 +169,7 @@ class TrainingRecipe(Settings):
             :mod:`rainclear.runtime.packing`.
         log_every: Steps over which a line of the log and a point of the curves are the mean.
         start_from: Model, by name or folder, whose weights the network begins with.
+        only: Parts that learn, by the beginnings of their parameters' names; all of them if empty.
         first_from: Model, by name or folder, whose weights the first network of a cascade
             (architecture option ``first``) has and keeps.
         distill_from: Model, by name or folder, that teaches by its pictures (``losses.distill``).
@@ -188,6 +189,7 @@ class TrainingRecipe(Settings):
     pack: bool = False
     log_every: int = Field(10, ge=1)
     start_from: str | None = None
+    only: tuple[str, ...] = ()
     first_from: str | None = None
     distill_from: str | None = None
     detector: DetectorRecipe | None = None

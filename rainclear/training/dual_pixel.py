@@ -218,7 +218,11 @@ def _check(recipe: TrainingRecipe) -> None:
         ConfigError: One is not at its default.
     """
     unused: tuple[tuple[str, BaseModel, tuple[str, ...]], ...] = (
-        ("training", recipe, ("losses", "init", "channels_last", "log_every", "first_from")),
+        (
+            "training",
+            recipe,
+            ("losses", "init", "channels_last", "log_every", "first_from", "only"),
+        ),
         ("training.optim", recipe.optim, ("warmup", "final_lr", "accumulate")),
         ("training.data", recipe.data, ("frames", "backprop")),
     )

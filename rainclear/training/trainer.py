@@ -18,6 +18,7 @@ from rainclear.training.checkpoint import load_checkpoint, save_checkpoint, save
 from rainclear.training.chunk import Chunk, State
 from rainclear.training.fabric import Devices, OneDevice
 from rainclear.training.feed import Clips, feed
+from rainclear.training.init import keep_all_but
 from rainclear.training.interrupt import Interrupt
 from rainclear.training.pictures import explain
 from rainclear.training.progress import Picture, Progress
@@ -59,7 +60,7 @@ class Trainer:
         devices: Where it runs; the CPU of this process by default.
 
     Raises:
-        ConfigError: The batch cannot be shared out equally.
+        ConfigError: The batch cannot be shared out equally, or the network has no such part.
     """
 
     def __init__(
@@ -83,7 +84,8 @@ class Trainer:
         layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
         self.network = network.to(self.devices.device).to(memory_format=layout)
         self.recipe, self.clips, self.validation, self.folder = recipe, clips, validation, folder
-        self.optimizer = torch.optim.Adam(network.parameters(), lr=recipe.optim.lr)
+        learning = keep_all_but(network, recipe.only)
+        self.optimizer = torch.optim.Adam(learning, lr=recipe.optim.lr)
         self.average = copy.deepcopy(network).eval()
         self._chunk = self.devices.wrap(Chunk(self.network, recipe))
         self._chunks = max(1, recipe.data.frames // recipe.data.backprop)

@@ -93,6 +93,22 @@ def test_the_learning_rate_warms_up_and_falls() -> None:
     assert learning_rate(0, OptimRecipe(lr=1e-3, warmup=0)) == 1e-3
 
 
+def test_only_some_parts_learn(setup: Setup, make_spec: MakeSpec) -> None:
+    name = next(iter(weights(setup.trainer(make_spec(), "any").network)))
+    part = name.partition(".")[0]
+    trainer = setup.trainer(make_spec(f"training.only=[{part}]"))
+    before = weights(trainer.network)
+    trainer.run(ignore)
+    after = weights(trainer.network)
+    changed = {n for n in before if not torch.equal(before[n], after[n])}
+    assert changed == {n for n in before if n.startswith(part)} != set(before)
+
+
+def test_a_part_that_is_not_there(setup: Setup, make_spec: MakeSpec) -> None:
+    with pytest.raises(ConfigError, match=r"no part 'memroy'; there are: "):
+        setup.trainer(make_spec("training.only=[memroy]"))
+
+
 def test_a_short_run(setup: Setup, make_spec: MakeSpec) -> None:
     trainer = setup.trainer(make_spec(), scores=Scores(1.0, 2.0))
     before, reports = weights(trainer.network), []
