@@ -36,7 +36,7 @@ def result(tiny_model: Path, told: list[str]):
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnx")
     options = BenchOptions(
-        models=(str(tiny_model), "d-daiam-s"),
+        models=(str(tiny_model), "dam"),
         backends=("eager", "onnxruntime"),
         size=(60, 64),
         device="cpu",

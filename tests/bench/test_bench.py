@@ -16,7 +16,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 def test_keys(result):
     assert json.loads(json.dumps(result))["models"] == result["models"]
     assert result["size"] == [64, 60] and result["device"] == "cpu"
-    assert set(result["models"]) == {"tiny", "d-daiam-s"}
+    assert set(result["models"]) == {"tiny", "dam"}
     for rows in result["models"].values():
         assert set(rows) == {"eager", "onnxruntime"}
     row = result["models"]["tiny"]["onnxruntime"]
@@ -39,7 +39,7 @@ def test_figures_fit_together(result):
     for row in rows:
         ratio = result["prenet_ms"] / row["ms_median"]
         assert row["speedup_vs_prenet"] == pytest.approx(ratio)
-    counted = result["models"]["d-daiam-s"]
+    counted = result["models"]["dam"]
     assert counted["eager"]["gmac"] == counted["onnxruntime"]["gmac"]
     assert counted["eager"]["gmac"] > result["models"]["tiny"]["eager"]["gmac"]
 
@@ -78,10 +78,10 @@ def test_end_to_end(result):
 
 
 def test_models_without_weights_are_timed_and_said_so(result):
-    assert result["models"]["d-daiam-s"]["eager"]["weights"] == "random"
+    assert result["models"]["dam"]["eager"]["weights"] == "random"
     assert result["models"]["tiny"]["eager"]["weights"] == "published"
     assert set(result["quality"]) == {"tiny"}
-    assert any("random weights" in note and "d-daiam-s" in note for note in result["notes"])
+    assert any("random weights" in note and "dam" in note for note in result["notes"])
     assert any(note.startswith("PReNet: random weights, 1 frame at") for note in result["notes"])
 
 
