@@ -88,6 +88,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     network = build_network(spec.architecture)
     # A fresh network is nearly the identity, and tests could not tell its state or its colours.
     torch.nn.init.normal_(network.refine_image.weight, std=0.02)
+    torch.nn.init.normal_(network.stem_change.weight, std=0.4)
     return export_model(network, spec, tmp_path_factory.mktemp("models") / "tiny")
 
 

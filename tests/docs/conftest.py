@@ -7,6 +7,7 @@ import _thread
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -122,10 +123,13 @@ class Camera:
 
 
 @pytest.fixture
-def camera(monkeypatch: pytest.MonkeyPatch) -> type[Camera]:
+def camera(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Camera]]:
     monkeypatch.setattr(cv2, "VideoCapture", Camera)
     monkeypatch.setattr(Camera, "opened", 0)
-    return Camera
+    # A shell starts programs in the background with Ctrl-C ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield Camera
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

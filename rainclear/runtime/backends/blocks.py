@@ -179,12 +179,16 @@ def _permute(network: RecurrentDDAiAM) -> None:
 
     # Of frame and previous picture instead of frame and change: (w + c)·x - c·p.
     stem: Any = network.stem
-    changed: Any = network.stem_change
-    stem.weight.data[:, :, 1, 1] += changed.weight.data[:, :, 0, 0]
-    changed.weight.data = -changed.weight.data
-    for layer in (stem, changed):
-        takes(layer)
-        layer.weight.data *= _LEVEL
+    changed: Any = getattr(network, "stem_change", None)
+    if changed is None:
+        now, change = (part[:, order] for part in stem.weight.data.split(3 * pixels, 1))
+        stem.weight.data = torch.cat([now + change, -change], 1) * _LEVEL
+    else:
+        stem.weight.data[:, :, 1, 1] += changed.weight.data[:, :, 0, 0]
+        changed.weight.data = -changed.weight.data
+        for layer in (stem, changed):
+            takes(layer)
+            layer.weight.data *= _LEVEL
     takes(network.refine_in)
     gives(network.coarse_image)
     gives(network.refine_image)
