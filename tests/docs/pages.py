@@ -21,6 +21,7 @@ NODE_MODULES = Path(os.environ.get("RAINCLEAR_NODE_MODULES", ROOT / "node_module
 
 NOT_RUN = {
     r"examples/ros2_node\.py": "needs ROS 2, which comes from no package registry",
+    r"--nnodes 2": "needs two machines; tests/training runs two processes",
 }
 """Commands and Python blocks that are not run, by pattern, with the reason."""
 
@@ -78,6 +79,7 @@ SMALLER = (
      " --no-growth"),
     (r"^(rainclear demo.*)$", r"\1 --frames 3 --overwrite"),
     (r"^(?!.*--resume)(.*rainclear train .*)$", r"\1 --set optim.steps=1 --set data.crop=32"
+     " --set data.frames=2 --set data.backprop=1"
      " --set data.workers=0 --set data.batch=1 --set 'data.include=[\"*.mp4\"]'"
      " --set 'data.validation=[\"*.mp4\"]' --no-tensorboard"),
     (r"^.*(?:torchrun|--devices 2).*$", r"\g<0> --set data.batch=2"),
