@@ -173,6 +173,9 @@ class TrainingRecipe(Settings):
         first_from: Model, by name or folder, whose weights the first network of a cascade
             (architecture option ``first``) has and keeps.
         distill_from: Model, by name or folder, that teaches by its pictures (``losses.distill``).
+        distill_every: Frames from one that the teacher looks at to the next. From 2 on it sees each
+            by itself, mirrored at random, and teaches where it improves the frame: the student
+            learns what one frame tells, without what a teacher's state adds or spoils.
         detector: The detector of ``losses.detector``.
         dual_pixel: Makes it a training on dual-pixel halves.
     """
@@ -192,6 +195,7 @@ class TrainingRecipe(Settings):
     only: tuple[str, ...] = ()
     first_from: str | None = None
     distill_from: str | None = None
+    distill_every: int = Field(1, ge=1)
     detector: DetectorRecipe | None = None
     dual_pixel: DualPixelRecipe | None = None
 

@@ -8,6 +8,7 @@ from rainclear.rain.camera import Camera, Optics
 from rainclear.rain.drops import DropParams, Drops
 from rainclear.rain.dual_pixel import render_halves
 from rainclear.rain.masks import soft_mask
+from rainclear.rain.painted import PaintedDrops, PaintedParams
 from rainclear.rain.rainfall import Rainfall, RainfallParams
 from rainclear.rain.streaks import Float, StreakLayer, Streaks
 from rainclear.rain.veil import add_veil, road_depth, transmission
@@ -26,6 +27,7 @@ class RainParams:
         rainfall: Falling rain by physics, or ``None``.
         layers: Streaks as the public data sets draw them, over it.
         drops: Drops on the glass, or ``None``.
+        painted: Drops as picture editors draw them, behind those, or ``None``.
         veil: Strength of the veil: optical depth at the horizon (0 = none).
         airlight: Brightness of the veil, 0..1.
         streak_light: Brightness of the streaks, 0..1.
@@ -39,6 +41,7 @@ class RainParams:
     rainfall: RainfallParams | None = None
     layers: tuple[StreakLayer, ...] = ()
     drops: DropParams | None = None
+    painted: PaintedParams | None = None
     veil: float = 0.0
     airlight: float = 0.85
     streak_light: float = 0.85
@@ -102,7 +105,7 @@ class RainClip:
     ) -> None:
         self.params, self.seed, self.dual_pixel = params, seed, dual_pixel
         self.camera = camera or Camera.of(params.optics, height, width)
-        streak_rng, drop_rng, veil_rng, fall_rng = np.random.default_rng(seed).spawn(4)
+        streak_rng, drop_rng, veil_rng, fall_rng, paint_rng = np.random.default_rng(seed).spawn(5)
         self._rainfall = (
             Rainfall(params.rainfall, self.camera, fall_rng) if params.rainfall else None
         )
@@ -111,6 +114,9 @@ class RainClip:
             list(params.layers), height, width, streak_rng, vanishing_point=vanishing_point
         )
         self._drops = Drops(params.drops, self.camera, drop_rng) if params.drops else None
+        self._painted = (
+            PaintedDrops(params.painted, height, width, paint_rng) if params.painted else None
+        )
         self._air = np.clip(np.array(params.tint) * params.airlight, 0, 1).astype(np.float32)
         self._glow = np.square(self._air / self._air.max())
         self._brightest: float | None = None
@@ -153,14 +159,17 @@ class RainClip:
 
     def __call__(self, clean: Float) -> RainyFrame:
         """Rain on the next frame, H×W×3 float32 in [0, 1]."""
-        fallen = self._fall(clean)
+        fallen, wet = self._fall(clean), clean
+        if self._painted is not None:
+            both = self._painted.render(np.concatenate([fallen, clean], axis=2))
+            fallen, wet = both[..., :3], both[..., 3:]
         left = right = None
         if self._drops is None:
-            rainy, drop_only = fallen, clean
+            rainy, drop_only = fallen, wet
             if self.dual_pixel:
                 left = right = rainy
         else:
-            both = np.concatenate([fallen, clean], axis=2)  # one look through the glass for both
+            both = np.concatenate([fallen, wet], axis=2)  # one look through the glass for both
             if self.dual_pixel:
                 halves = render_halves(self._drops, both)
                 seen, left, right = halves.combined, halves.left[..., :3], halves.right[..., :3]

@@ -7,6 +7,7 @@ import numpy as np
 from rainclear.rain.camera import Camera
 from rainclear.rain.clip import RainParams
 from rainclear.rain.drops import DropParams
+from rainclear.rain.painted import PaintedParams
 from rainclear.rain.rainfall import RainfallParams
 from rainclear.rain.streaks import StreakLayer
 from rainclear.rain.veil import HORIZON, extinction
@@ -127,11 +128,30 @@ def _random_drops(rng: np.random.Generator, camera: Camera) -> DropParams:
     )
 
 
+def _random_painted(rng: np.random.Generator) -> PaintedParams:
+    zoom = _log_uniform(rng, 1.5, 9) if rng.random() < 0.75 else _log_uniform(rng, 0.3, 1.0)
+    frosted = rng.random() < 0.15  # only blurred
+    return PaintedParams(
+        coverage=_log_uniform(rng, 0.03, 0.4),
+        radius=_log_uniform(rng, 3.0, 26.0),
+        spread=float(rng.uniform(0.1, 0.7)),
+        zoom=1.0 if frosted else zoom if rng.random() < 0.3 else -zoom,
+        blur=_log_uniform(rng, 0.2, 0.5) if frosted else _log_uniform(rng, 0.02, 0.35),
+        feather=_log_uniform(rng, 0.08, 1.0),
+        light=_log_uniform(rng, 0.75, 1.25),
+        glow=float(rng.uniform(0, 0.3)) if rng.random() < 0.4 else 0.0,
+        rim=float(rng.uniform(-0.3, 0.6)) if rng.random() < 0.5 else 0.0,
+        opacity=float(rng.uniform(0.6, 1.0)),
+        elongation=_log_uniform(rng, 0.7, 1.8),
+    )
+
+
 def random_rain(rng: np.random.Generator, camera: Camera) -> RainParams:
     """One draw from everything we can imagine: what training rains on its clips.
 
     45 % joint rain, 38 % streaks (with or without a veil), 17 % drops. Of the streaks 25 % fall by
-    physics, 55 % are those of the public sets, and 20 % both.
+    physics, 55 % are those of the public sets, and 20 % both. Of the drops 60 % are water on glass,
+    30 % painted, and 10 % both.
 
     Args:
         rng: Source of all randomness.
@@ -142,10 +162,12 @@ def random_rain(rng: np.random.Generator, camera: Camera) -> RainParams:
     # Seldom, as nothing in the picture tells how strong this veil is: of a shower's, streaks do.
     veil = _log_uniform(rng, 0.05, 0.8) if kind != "drops" and rng.random() < 0.18 else 0.0
     falls = kind != "drops"
+    water = rng.choice(["glass", "painted", "both"], p=[0.6, 0.3, 0.1]) if kind != "streaks" else ""
     return RainParams(
         rainfall=_random_rainfall(rng) if falls and source != "layers" else None,
         layers=_random_layers(rng) if falls and source != "physics" else (),
-        drops=_random_drops(rng, camera) if kind != "streaks" else None,
+        drops=_random_drops(rng, camera) if water in ("glass", "both") else None,
+        painted=_random_painted(rng) if water in ("painted", "both") else None,
         veil=veil,
         airlight=float(rng.uniform(0.35, 1.0)),
         streak_light=float(rng.uniform(0.6, 1.0)),

@@ -78,8 +78,7 @@ class Chunk(nn.Module):
                 rainy.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"
             ):
                 out: Derained = self.network(rainy, own)
-                if self.teacher is not None:
-                    picture, taught = self.teacher(rainy, taught)
+                picture, taught = self._teach(t, rainy, clean, taught)
                 if self.detector is not None:
                     distance = self.detector(out.image, clean)
             own = out.state
@@ -89,10 +88,10 @@ class Chunk(nn.Module):
                     (before[0], out.image), (before[1], clean)
                 )
             before = out.image, clean
-            if self.teacher is not None:
+            if picture is not None:
                 kind, floor = recipe.losses.image, recipe.losses.floor
                 distill = image_loss(kind, out.image, picture, floor=floor)
-                losses["distill"] = recipe.losses.distill * distill
+                losses["distill"] = recipe.losses.distill * distill * recipe.distill_every
             if self.detector is not None:
                 losses["detector"] = recipe.losses.detector * distance
             loss = loss + total(losses) / length
@@ -101,6 +100,15 @@ class Chunk(nn.Module):
                 terms[name] = terms[name] + part if name in terms else part
         carried = (*(own or ()), *taught)
         return loss, terms, tuple(s.detach() for s in carried) or None
+
+    def _teach(
+        self, t: int, rainy: Tensor, clean: Tensor, state: tuple[Tensor, ...]
+    ) -> tuple[Tensor | None, tuple[Tensor, ...]]:
+        """The teacher's picture of frame ``t`` of a chunk, if it looks at it, and its new state."""
+        every = self.recipe.distill_every
+        if self.teacher is None or (t + 1) % every:
+            return None, state
+        return self.teacher(rainy, state) if every == 1 else (self.teacher.alone(rainy, clean), ())
 
     def _split(self, state: State) -> tuple[State, tuple[Tensor, ...]]:
         """The network's part of a state and the teacher's, which begins anew if it is not there."""

@@ -4,6 +4,7 @@ from typing import Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from rainclear.nn.output import Derained
 from rainclear.runtime.load import load_model
@@ -11,6 +12,10 @@ from rainclear.runtime.load import load_model
 __all__ = ["Teacher", "state_length"]
 
 _PROBE = 32
+_NEAR = 8
+"""Pixels to each side over which a teacher's error is judged."""
+_HELPS = 0.8
+"""A teacher helps where it leaves less than this share of the rain's squared error."""
 
 
 @torch.no_grad()
@@ -63,3 +68,22 @@ class Teacher(nn.Module):
         """
         out: Derained = self.network(rainy, state or None)
         return out.image, out.state or ()
+
+    def alone(self, rainy: Tensor, clean: Tensor) -> Tensor:
+        """What to learn from frames N×3×H×W seen by themselves, mirrored or not at random.
+
+        A network makes another mistake of a mirrored frame: the student comes near their mean.
+        Where the teacher's picture is no nearer to the clean one than the rainy frame is, around a
+        pixel, the clean one is given instead.
+        """
+        if torch.rand(()) < 0.5:
+            picture = self(rainy, ())[0].float()
+        else:
+            picture = self(rainy.flip(3), ())[0].float().flip(3)
+        left, rain = (_around((p - clean).square()) for p in (picture, rainy))
+        return torch.where(left < _HELPS * rain, picture, clean)
+
+
+def _around(error: Tensor) -> Tensor:
+    """Mean error N×1×H×W of the pixels around each one."""
+    return F.avg_pool2d(error.mean(1, keepdim=True), 2 * _NEAR + 1, 1, _NEAR)

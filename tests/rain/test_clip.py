@@ -68,10 +68,12 @@ def test_random_rain_stays_within_bounds(seed: int) -> None:
 
 def test_random_rain_holds_all_three_kinds() -> None:
     camera = Camera.of(Optics(), 128, 128)
-    draws = [random_rain(np.random.default_rng(seed), camera) for seed in range(80)]
-    kinds = {(bool(p.layers), p.rainfall is not None, p.drops is not None) for p in draws}
+    draws = [random_rain(np.random.default_rng(seed), camera) for seed in range(200)]
+    kinds = {(bool(p.layers), p.rainfall is not None, bool(p.drops or p.painted)) for p in draws}
     streaks = {(True, False), (False, True), (True, True)}
     assert kinds == {(*s, d) for s in streaks for d in (True, False)} | {(False, False, True)}
+    water = {(p.drops is not None, p.painted is not None) for p in draws}
+    assert water == {(False, False), (True, False), (False, True), (True, True)}
     assert random_rain(np.random.default_rng(1), camera) == draws[1]
 
 

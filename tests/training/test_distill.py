@@ -62,6 +62,38 @@ def test_the_teacher_carries_its_own_state_from_part_to_part(make_spec: MakeSpec
     assert parts == pytest.approx(float(whole["distill"]))
 
 
+class Marking(nn.Module):
+    """The frame, with 0.5 taken off its left half."""
+
+    def forward(self, x: Tensor, state: tuple[Tensor, ...] | None = None) -> Derained:
+        assert state is None
+        half = torch.zeros_like(x)
+        half[..., : x.shape[-1] // 2] = 0.5
+        return Derained(x - half, (), (Stage(x - half, None, None),))
+
+
+def test_a_teacher_that_sees_frames_by_themselves_gives_the_truth_where_it_does_not_help() -> None:
+    teacher = Teacher(Marking())
+    rainy = torch.full((1, 3, 8, 80), 0.9)
+    clean = torch.full_like(rainy, 0.3)  # the mark is nearer to it, the other half is not
+    torch.manual_seed(0)
+    found = {round(float(teacher.alone(rainy, clean)[0, 0, 4, 2]), 5) for _ in range(8)}
+    assert found == {0.4, 0.3}  # mirrored at random: marked on the right instead
+    dry = teacher.alone(rainy, rainy)
+    assert torch.equal(dry, rainy)
+
+
+def test_every_second_frame_is_taught(make_spec: MakeSpec) -> None:
+    """The student gives 0.4, the truth is 0, and the teacher's 0.1 is nearer to it than 1."""
+    recipe = make_spec(*DISTIL, "training.distill_every=2").training
+    chunk = Chunk(Counting(0.4), recipe, teacher=Teacher(Counting(0.1, step=0.1)))
+    pictures = batch(4)
+    pictures["rainy"] = torch.full_like(pictures["rainy"], 255)
+    _, terms, state = chunk(pictures, None)
+    assert float(terms["distill"]) == pytest.approx(0.5 * 0.09, abs=1e-6)  # and carries no state
+    assert len(state) == 1
+
+
 def test_a_state_saved_without_a_teacher_still_serves(make_spec: MakeSpec) -> None:
     plain = Chunk(Counting(0.0), make_spec().training)
     _, _, state = plain(batch(1), None)
