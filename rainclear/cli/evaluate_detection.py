@@ -40,6 +40,9 @@ def detection(
         str | None,
         typer.Option(metavar="PRESET", help="Rain on --images: light, moderate, heavy, …"),
     ] = None,
+    draws: Annotated[
+        int, typer.Option(min=1, max=50, help="Rains on each picture, with --rain.")
+    ] = 1,
     merge: Annotated[
         list[str] | None,
         typer.Option(
@@ -99,7 +102,9 @@ def detection(
         raise ConfigError(f"--model: a model is given twice: {', '.join(names)}")
     merges = parse_merges(merge or [])
     with ReportFiles(json_file, html_file) as files:
-        pictures = open_detection_set(images, read_labels(labels), clean=clean, rain=rain)
+        pictures = open_detection_set(
+            images, read_labels(labels), clean=clean, rain=rain, draws=draws
+        )
         derainers = {
             name: None
             if name == NO_MODEL
@@ -137,7 +142,8 @@ def detection(
 
 def _show(result: "DetectionEvaluation") -> None:
     table = Table(box=None, header_style="bold")
-    table.add_column(f"{len(result.pictures)} pictures", no_wrap=True)
+    # On two lines, so that the figures fit beside it.
+    table.add_column(result.extent.replace(" ×", "\n×"), no_wrap=True)
     columns = ("mAP50-95", "mAP50", "gain", "95 % interval", "recovered", "dry")
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)

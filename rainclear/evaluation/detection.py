@@ -34,6 +34,12 @@ def evaluate_detection(
 ) -> DetectionEvaluation:
     """Detect in every picture as it is, derained, and clean; each picture stands for itself.
 
+    Where several rains fall on each of P pictures, mAP of rainy and derained pictures is that of
+    all of them, and clean pictures are measured once. Intervals are a paired bootstrap over the P
+    pictures, each drawn with all its rains: rains on one picture show the same objects, so they
+    are no independent sample. More rains take out the luck of the rain; what depends on the
+    pictures stays in the interval, however many there are.
+
     Args:
         pictures: What to measure on.
         detector: Should keep boxes of low scores too (0.001), as average precision needs them.
@@ -88,7 +94,11 @@ def evaluate_detection(
         rainy=scores["rainy"],
         models=models,
         truth=truth,
-        found={kind: found[kind] for kind in found if not kind.startswith(_DRY)},
+        found={
+            kind: found[kind][:: len(found[kind]) // n]
+            for kind in found
+            if not kind.startswith(_DRY)
+        },
     )
 
 
@@ -106,28 +116,36 @@ def _detect(
     derainers: Mapping[str, Derainer | None],
     on_picture: Callable[[int], None] | None,
 ) -> tuple[dict[str, list[Detections]], list[GroundTruth]]:
+    """Detections by kind, one after another by picture and then by rain; labels by picture."""
     found: dict[str, list[Detections]] = {}
     truth = []
     for index in range(len(pictures)):
-        rainy, clean = pictures.read(index)
-        truth.append(pictures.truth(index, rainy.shape))
-        plain = {"rainy": rainy} if clean is None else {"clean": clean, "rainy": rainy}
-        for kind, picture in plain.items():
-            found.setdefault(kind, []).extend(detector([picture]))
-        for name, derainer in derainers.items():
-            for kind, source in (("rainy", rainy), ("clean", clean)):
-                if source is None:
-                    continue
-                key = name if kind == "rainy" else _dry(name)
-                if derainer is None:
-                    result = found[kind][-1]
-                else:
-                    derainer.reset()
-                    (result,) = detector([np.asarray(derainer.process(source), np.uint8)])
-                found.setdefault(key, []).append(result)
+        for draw in range(pictures.draws):
+            rainy, clean = pictures.read(index, draw)
+            if draw == 0:
+                truth.append(pictures.truth(index, rainy.shape))
+            else:
+                clean = None  # it is the same under every rain
+            plain = {"rainy": rainy} if clean is None else {"clean": clean, "rainy": rainy}
+            for kind, picture in plain.items():
+                found.setdefault(kind, []).extend(detector([picture]))
+            for name, derainer in derainers.items():
+                for kind in plain:
+                    if derainer is None:
+                        result = found[kind][-1]
+                    else:
+                        derainer.reset()
+                        derained = np.asarray(derainer.process(plain[kind]), np.uint8)
+                        (result,) = detector([derained])
+                    found.setdefault(name if kind == "rainy" else _dry(name), []).append(result)
         if on_picture is not None:
             on_picture(index + 1)
     return found, truth
+
+
+def _each(truth: list[GroundTruth], found: list[Detections]) -> list[GroundTruth]:
+    """The labels of each of ``found``: all rains on a picture have those of the picture."""
+    return [labels for labels in truth for _ in range(len(found) // len(truth))]
 
 
 def _precisions(
@@ -136,8 +154,10 @@ def _precisions(
     classes: Classes,
     weights: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.float64]:
-    """K×B×10: class, set of pictures, overlap."""
-    each = (match(found, truth, k) for k in range(len(classes.names)))
+    """K×B×10: class, set of pictures, overlap; ``weights`` are of pictures with all their rains."""
+    draws = len(found) // len(truth)
+    labels = _each(truth, found)
+    each = (match(found, labels, k).clustered(draws) for k in range(len(classes.names)))
     return np.stack([average_precision(matches, weights) for matches in each])
 
 
@@ -168,7 +188,7 @@ def _score(
     table: npt.NDArray[np.float64],
 ) -> Score:
     numbers = list(range(len(classes.names)))
-    summary = torchmetrics_map(found, truth, numbers)
+    summary = torchmetrics_map(found, _each(truth, found), numbers)
     boxes = np.bincount(np.concatenate([t.classes for t in truth]), minlength=len(numbers))
     return Score(
         map50_95=summary["map"],

@@ -28,7 +28,7 @@ def detection_page(
         worst: Pictures with the largest losses.
     """
     parts = [
-        f"<h1>Detection</h1><p>{escape(subject)}<br>{len(result.pictures)} pictures; classes: "
+        f"<h1>Detection</h1><p>{escape(subject)}<br>{result.extent}; classes: "
         f"{escape(', '.join(result.classes.names))}</p>",
         _table(result),
         "<h2>By class</h2>",
@@ -36,8 +36,8 @@ def detection_page(
         "<h2>By required overlap</h2><p>Mean average precision where a box counts as found only "
         "if it overlaps its label by so much (intersection over union).</p>",
         _curves(result),
-        _shots("Largest gains", best),
-        _shots("Largest losses", worst),
+        _shots("Largest gains", best, result.pictures.draws),
+        _shots("Largest losses", worst, result.pictures.draws),
         f"<footer><p>{_FOOT}</p></footer>",
     ]
     return page("Detection", parts, style=_STYLE)
@@ -140,12 +140,13 @@ def _curves(result: DetectionEvaluation) -> str:
     return f'<p class="legend">{"".join(legend)}</p><figure>{"".join(parts)}</svg></figure>'
 
 
-def _shots(title: str, shots: Sequence[DetectionShot]) -> str:
+def _shots(title: str, shots: Sequence[DetectionShot], draws: int) -> str:
     if not shots:
         return ""
+    over = f" over {draws} rains, the first of which is shown" if draws > 1 else ""
     cards = []
     for shot in shots:
-        note = f"<small{_tone(shot.gain)}>{shot.gain:+.3f} mAP50-95</small>"
+        note = f"<small{_tone(shot.gain)}>{shot.gain:+.3f} mAP50-95{over}</small>"
         cards.append(card(shot.name, note, shot.jpegs))
     return f"<h2>{title}</h2>{''.join(cards)}"
 
@@ -153,9 +154,9 @@ def _shots(title: str, shots: Sequence[DetectionShot]) -> str:
 _FOOT = (
     "Boxes of the gallery: green found, red false, yellow missed, grey regions that count neither "
     f"way; scores from {SHOWN_SCORE}, overlap from 0.5. mAP is COCO’s, over the classes that the "
-    "labels have. Intervals are of pictures drawn anew with replacement, the same for both sides. "
-    "“recovered” is the gain over what the rain took; “dry pictures” is what the model changes on "
-    "clean ones."
+    "labels have. Intervals are of pictures drawn anew with replacement, each with all its rains, "
+    "the same for both sides. “recovered” is the gain over what the rain took; “dry pictures” is "
+    "what the model changes on clean ones."
 )
 
 _STYLE = """

@@ -21,7 +21,8 @@ class Score:
     Attributes:
         map50_95: Mean over overlaps 0.5..0.95 and classes.
         map50: At overlap 0.5.
-        per_class: ``map50_95``, ``map50`` and the number of ``boxes`` of each class by name.
+        per_class: ``map50_95``, ``map50`` and the number of ``boxes`` of each class by name; a box
+            counts once, however many rains fall on its picture.
         by_overlap: Mean over classes at each of the ten overlaps.
     """
 
@@ -47,11 +48,13 @@ class ModelGain:
     Attributes:
         score: On derained pictures.
         gain: Derained minus rainy.
-        gain_ci95: Its interval over resampled pictures, paired.
+        gain_ci95: Its interval over resampled pictures, paired; all rains on a picture are drawn
+            with it.
         recovered: Gain over (clean − rainy); ``None`` without clean pictures or loss by the rain.
         dry_regression: Clean pictures through the model minus clean pictures; below 0 is a loss.
         per_class: ``gain`` and ``gain_ci95`` of each class by name.
-        picture_gain: Derained minus rainy of each picture alone; NaN where it shows no class.
+        picture_gain: Derained minus rainy of each picture alone, over all its rains; NaN where it
+            shows no class.
     """
 
     score: Score
@@ -85,7 +88,8 @@ class DetectionEvaluation:
         rainy: Score on the rainy ones.
         models: What each model changes, by its name.
         truth: Labels of each picture, under the numbers of ``classes``.
-        found: Detections of each picture by kind: ``clean``, ``rainy`` and each model.
+        found: Detections of each picture by kind: ``clean``, ``rainy`` and each model; of its first
+            rain, where it has several.
     """
 
     pictures: DetectionSet
@@ -95,6 +99,12 @@ class DetectionEvaluation:
     models: dict[str, ModelGain]
     truth: list[GroundTruth]
     found: dict[str, list[Detections]]
+
+    @property
+    def extent(self) -> str:
+        """How much was measured, in words: ``41 pictures × 4 rains``."""
+        draws = self.pictures.draws
+        return f"{len(self.pictures)} pictures" + (f" × {draws} rains" if draws > 1 else "")
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; ``gain`` and what follows it are of the first model that is not the control."""
@@ -111,4 +121,5 @@ class DetectionEvaluation:
             "pictures": len(self.pictures),
             "classes": list(self.classes.names),
             "rain": self.pictures.rain,
+            "draws": self.pictures.draws,
         }

@@ -7,7 +7,7 @@ import numpy as np
 
 from rainclear.data.readers.files import pair_folders, pictures, read_rgb
 from rainclear.detection.detections import Pixels
-from rainclear.errors import InputError
+from rainclear.errors import ConfigError, InputError
 from rainclear.evaluation.labels import GroundTruth, Labels
 from rainclear.rain.clip import RainClip
 from rainclear.rain.presets import preset
@@ -24,12 +24,14 @@ class DetectionSet:
         labels: Their labels.
         clean: The clean partner of each; empty if there is none.
         rain: Preset that is rained on ``files``, which are clean then.
+        draws: Rains on each picture, one after another and independent.
     """
 
     files: tuple[Path, ...]
     labels: Labels
     clean: tuple[Path, ...] = ()
     rain: str | None = None
+    draws: int = 1
 
     def __len__(self) -> int:
         return len(self.files)
@@ -39,8 +41,15 @@ class DetectionSet:
         """Whether every picture has a clean partner."""
         return bool(self.clean) or self.rain is not None
 
-    def read(self, index: int) -> tuple[Pixels, Pixels | None]:
-        """The rainy and the clean picture, H×W×3 uint8 RGB; rain of the seed ``index``.
+    def read(self, index: int, draw: int = 0) -> tuple[Pixels, Pixels | None]:
+        """The rainy and the clean picture, H×W×3 uint8 RGB.
+
+        The seed of the rain is ``index + draw · 2³²``: no two rains of a set share one, and the
+        first draws are the same however many there are.
+
+        Args:
+            index: Number of the picture.
+            draw: Number of its rain; without generated rain it changes nothing.
 
         Raises:
             InputError: A picture cannot be read, or two partners differ in size.
@@ -48,7 +57,8 @@ class DetectionSet:
         picture = _eight_bit(self.files[index])
         if self.rain is not None:
             height, width = picture.shape[:2]
-            rain = RainClip(preset(self.rain, height=height), height, width, seed=index)
+            seed = index + (draw << 32)
+            rain = RainClip(preset(self.rain, height=height), height, width, seed=seed)
             rainy = rain(picture.astype(np.float32) / np.float32(255)).rainy
             return np.rint(rainy * 255).astype(np.uint8), picture
         if not self.clean:
@@ -69,7 +79,12 @@ def _eight_bit(path: Path) -> Pixels:
 
 
 def open_detection_set(
-    images: Path, labels: Labels, *, clean: Path | None = None, rain: str | None = None
+    images: Path,
+    labels: Labels,
+    *,
+    clean: Path | None = None,
+    rain: str | None = None,
+    draws: int = 1,
 ) -> DetectionSet:
     """The pictures of a folder that have labels.
 
@@ -78,11 +93,17 @@ def open_detection_set(
         labels: Their labels; pictures without are left out.
         clean: Folder of clean partners of the same names.
         rain: Preset of generated rain.
+        draws: Rains on each picture, 1 or more.
 
     Raises:
         InputError: There is no labelled picture, or one has no clean partner.
-        ConfigError: There is no such preset.
+        ConfigError: There is no such preset, or several draws but no rain to draw.
     """
+    if draws > 1 and rain is None:
+        raise ConfigError(
+            f"--draws {draws}: only generated rain can be drawn anew: give clean --images "
+            "and --rain PRESET, or leave --draws out"
+        )
     if not images.is_dir():
         raise InputError(f"{images}: is not a folder of pictures")
     files = tuple(file for file in pictures(images) if labels.has(file))
@@ -90,7 +111,7 @@ def open_detection_set(
         raise InputError(f"{images}: no picture in it has labels")
     if rain is not None:
         preset(rain)
-        return DetectionSet(files=files, labels=labels, rain=rain)
+        return DetectionSet(files=files, labels=labels, rain=rain, draws=draws)
     if clean is None:
         return DetectionSet(files=files, labels=labels)
     partners = dict(pair_folders(images, clean))

@@ -27,8 +27,8 @@ class DetectionShot:
 
     Attributes:
         name: Its file name.
-        gain: Its mAP50-95 alone, derained minus rainy.
-        jpegs: JPEG files by what they show, in order.
+        gain: Its mAP50-95 alone, derained minus rainy, over all rains on it.
+        jpegs: JPEG files by what they show, in order, under the first rain.
     """
 
     name: str

@@ -70,3 +70,31 @@ def test_the_gate_passes_dry_pictures(evaluate, watcher, monkeypatch, read_json,
 
 def test_clean_and_rain_exclude_each_other(evaluate, watcher, tmp_path):
     assert "exclude each other" in evaluate("--clean", tmp_path, "--rain", "heavy").error
+
+
+def test_draws(evaluate, watcher, read_json, tmp_path):
+    out = ["--json", tmp_path / "r.json", "--resamples", 100]
+    result = evaluate(*out, "--rain", "heavy", "--draws", 2)
+    assert (result.code, result.err) == (0, "")
+    assert "1 pictures" in result.out
+    assert "× 2 rains" in result.out
+    data = read_json(tmp_path / "r.json")
+    assert (data["draws"], data["pictures"], data["rain"]) == (2, 1, "heavy")
+    clean, rainy, _, _, again, _ = watcher.shown  # each rain and what was made of it
+    assert not np.array_equal(rainy, again)
+    assert not np.array_equal(rainy, clean)
+    watcher.shown.clear()
+    assert evaluate("--rain", "heavy", "--resamples", 100).code == 0
+    assert len(watcher.shown) == 4
+    assert np.array_equal(watcher.shown[1], rainy)
+
+
+def test_draws_need_rain(evaluate, watcher):
+    assert "give clean --images and --rain PRESET" in evaluate("--draws", 4).error
+
+
+@pytest.mark.parametrize("draws", [0, 51])
+def test_draws_are_in_range(evaluate, watcher, draws):
+    result = evaluate("--rain", "heavy", "--draws", draws)
+    assert (result.code, watcher.shown) == (2, [])
+    assert "'--draws'" in result.err

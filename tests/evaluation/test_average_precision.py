@@ -71,6 +71,56 @@ def test_weights_are_repetitions():
     assert found.mean() == pytest.approx(expected.mean(), abs=0.002)
 
 
+def intervals(table: np.ndarray) -> np.ndarray:
+    """2×K×10: the ends of the 95 % intervals of a K×B×10 table."""
+    return np.nanpercentile(table, [2.5, 97.5], axis=1)
+
+
+def draw(rng: np.random.Generator, pictures: int) -> np.ndarray:
+    return rng.multinomial(pictures, np.full(pictures, 1 / pictures), size=300).astype(float)
+
+
+def distinct(pairs: list[tuple[Detections, GroundTruth]], rng: np.random.Generator) -> None:
+    """Scores without ties, of which the order would depend on repetitions."""
+    for found, _ in pairs:
+        found.scores[:] = rng.permutation(10**4)[: len(found.scores)] / 1e4
+
+
+def test_equal_rains_on_a_picture_count_as_one():
+    rng = np.random.default_rng(11)
+    pairs = [scene(rng) for _ in range(20)]
+    distinct(pairs, rng)
+    times = 4
+    repeated = [pair for pair in pairs for _ in range(times)]
+    found, truth = [p for p, _ in repeated], [t for _, t in repeated]
+    drawn = draw(np.random.default_rng(0), len(pairs))
+    once = ours(pairs, drawn)
+    clusters = np.stack(
+        [average_precision(match(found, truth, k).clustered(times), drawn) for k in range(3)]
+    )
+    assert np.array_equal(clusters, once, equal_nan=True)
+    naive = ours(repeated, draw(np.random.default_rng(0), len(repeated)))
+    width, narrow = np.ptp(intervals(once), axis=0), np.ptp(intervals(naive), axis=0)
+    assert narrow.mean() == pytest.approx(width.mean() / np.sqrt(times), rel=0.15)
+
+
+def test_clusters_change_nothing_over_all_pictures():
+    rng = np.random.default_rng(5)
+    pairs = [scene(rng) for _ in range(12)]
+    found, truth = [p for p, _ in pairs], [t for _, t in pairs]
+    for k in range(3):
+        matches = match(found, truth, k)
+        clusters = matches.clustered(3)
+        assert clusters.boxes.tolist() == matches.boxes.reshape(4, 3).sum(1).tolist()
+        whole = average_precision(matches, np.ones((1, 12)))
+        assert np.array_equal(average_precision(clusters, np.ones((1, 4))), whole)
+        # A cluster alone is its three pictures.
+        third = np.repeat([[0.0, 1.0, 0.0, 0.0]], 3, axis=1)
+        assert average_precision(clusters, third[:, ::3]) == pytest.approx(
+            average_precision(matches, third), nan_ok=True
+        )
+
+
 def test_region_takes_detections_and_is_no_box():
     found = [Detections.of([[0, 0, 10, 10], [50, 50, 60, 60]], [0.9, 0.8], [2, 2])]
     truth = [

@@ -1,6 +1,8 @@
 """Detection evaluation with a detector that sees coloured rectangles, where all can be counted."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -9,10 +11,11 @@ import pytest
 
 from rainclear.detection.detections import Detections
 from rainclear.errors import ConfigError, InputError
+from rainclear.evaluation.average_precision import average_precision, match
 from rainclear.evaluation.classes import Classes, parse_merges
 from rainclear.evaluation.detection import evaluate_detection
 from rainclear.evaluation.detection_scores import DetectionEvaluation
-from rainclear.evaluation.detection_set import open_detection_set
+from rainclear.evaluation.detection_set import DetectionSet, open_detection_set
 from rainclear.evaluation.labels import GroundTruth, read_labels
 
 pytest.importorskip("torchmetrics")
@@ -143,6 +146,133 @@ def test_generated_rain_is_the_same_each_time(half_hidden: Path):
     assert (rainy != clean).any()
     with pytest.raises(ConfigError, match="monsoon"):
         open_detection_set(half_hidden / "clean", labels, rain="monsoon")
+
+
+class Reddish(Rectangles):
+    """Finds what is much more red than blue, surer of larger ones; counts pictures it is shown."""
+
+    def __init__(self) -> None:
+        self.shown = 0
+
+    def _one(self, frame: np.ndarray) -> Detections:
+        self.shown += 1
+        mask = (frame[..., 0].astype(int) - frame[..., 2] > 60).astype(np.uint8)
+        _, _, stats, _ = cv2.connectedComponentsWithStats(mask)
+        boxes = [[x, y, x + w, y + h] for x, y, w, h, _ in stats[1:]]
+        scores = [min(0.99, area / 500 + x / 1000) for x, _, _, _, area in stats[1:]]
+        return Detections.of(boxes, scores, [CAR] * len(boxes))
+
+
+class Median:
+    """Stands for a derainer that takes out thin streaks."""
+
+    def reset(self) -> None:
+        pass
+
+    def process(self, picture: np.ndarray) -> np.ndarray:
+        return cv2.medianBlur(picture, 3)
+
+
+def rained(folder: Path, **options: int) -> DetectionSet:
+    labels = read_labels(folder / "labels")
+    return open_detection_set(folder / "clean", labels, rain="heavy", **options)
+
+
+def precision(found: Sequence[list[Detections]], truth: list[GroundTruth]) -> float:
+    """mAP50-95 of one class over several sets of the same pictures."""
+    flat = [detections for one in found for detections in one]
+    matches = match(flat, truth * len(found), 0)
+    return float(average_precision(matches, np.ones((1, len(flat)))).mean())
+
+
+def test_each_draw_is_another_rain_on_the_same_picture(half_hidden: Path):
+    pictures = rained(half_hidden, draws=3)
+    seen = [pictures.read(i, draw) for i in range(4) for draw in range(3)]
+    for number, (_, clean) in enumerate(seen):
+        assert np.array_equal(clean, seen[number - number % 3][1])
+    # The rain itself, not only the pictures under it: no two draws of any two pictures share one.
+    black = replace(pictures, files=(half_hidden / "black.png",) * 4)
+    assert cv2.imwrite(str(black.files[0]), np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+    rains = {black.read(i, draw)[0].tobytes() for i in range(4) for draw in range(3)}
+    assert len(rains) == 12
+    assert np.array_equal(pictures.read(2, 0)[0], rained(half_hidden).read(2)[0])
+    assert np.array_equal(pictures.read(2, 1)[0], rained(half_hidden, draws=2).read(2, 1)[0])
+
+
+def test_one_draw_is_the_plain_bootstrap(half_hidden: Path):
+    pictures = rained(half_hidden)
+    result = evaluate_detection(pictures, Reddish(), {"median": Median()}, resamples=200, seed=3)
+    shown = [pictures.read(i) for i in range(4)]
+    rainy = Reddish()([picture for picture, _ in shown])
+    derained = Reddish()([Median().process(picture) for picture, _ in shown])
+    truth = [pictures.truth(i, (HEIGHT, WIDTH)) for i in range(4)]
+    drawn = np.random.default_rng(3).multinomial(4, np.full(4, 1 / 4), size=200).astype(float)
+    before, after = (
+        average_precision(match(found, truth, CAR), drawn).mean(1) for found in (rainy, derained)
+    )
+    gain = result.models["median"]
+    assert gain.gain > 0
+    assert gain.gain_ci95 == pytest.approx(np.percentile(after - before, [2.5, 97.5]).tolist())
+    assert result.extent == "4 pictures"
+
+
+def test_map_is_that_of_all_draws(half_hidden: Path):
+    detector = Reddish()
+    pictures = rained(half_hidden, draws=3)
+    result = evaluate_detection(pictures, detector, {"median": Median()}, resamples=100)
+    assert detector.shown == 4 * (3 + 3) + 4 + 4  # rainy, derained; clean and its derained once
+    truth = result.truth
+    found = [
+        [result.classes.of_detections(Reddish()([pictures.read(i, draw)[0]])[0]) for i in range(4)]
+        for draw in range(3)
+    ]
+    single = [precision([one], truth) for one in found]
+    assert len(set(single)) > 1  # or nothing is shown
+    assert result.rainy.map50_95 == pytest.approx(precision(found, truth), abs=1e-6)
+    assert result.rainy.per_class["car"]["boxes"] == 8
+    for mine, first in zip(result.found["rainy"], found[0], strict=True):
+        assert np.array_equal(mine.xyxy, first.xyxy)
+    plain = evaluate_detection(rained(half_hidden), Reddish(), {"median": Median()}, resamples=100)
+    assert result.clean == plain.clean
+    assert result.models["median"].dry_regression == plain.models["median"].dry_regression
+    assert (plain.as_dict()["draws"], result.as_dict()["draws"]) == (1, 3)
+
+
+def test_equal_draws_leave_the_interval_as_it_is(half_hidden: Path):
+    # Without generated rain, each draw is the same picture.
+    labels = read_labels(half_hidden / "labels")
+    pictures = open_detection_set(half_hidden / "images", labels, clean=half_hidden / "clean")
+    once, often = (
+        evaluate_detection(
+            replace(pictures, draws=n), Rectangles(), {"cleaner": Cleaner()}, resamples=200
+        ).models["cleaner"]
+        for n in (1, 4)
+    )
+    assert once.gain_ci95[0] < once.gain_ci95[1]
+    assert often.gain == pytest.approx(once.gain)
+    assert often.gain_ci95 == once.gain_ci95
+    assert often.picture_gain == once.picture_gain
+
+
+def test_only_rain_can_be_drawn(half_hidden: Path):
+    labels = read_labels(half_hidden / "labels")
+    with pytest.raises(ConfigError, match=r"--draws 4.*--rain PRESET"):
+        open_detection_set(half_hidden / "images", labels, draws=4)
+
+
+def test_page_names_the_draws(half_hidden: Path):
+    from rainclear.evaluation.detection_page import detection_page
+    from rainclear.evaluation.detection_shots import best_and_worst
+
+    derainer = Median()
+    result = evaluate_detection(
+        rained(half_hidden, draws=2), Reddish(), {"median": derainer}, resamples=100
+    )
+    best, worst = best_and_worst(result, "median", derainer, size=1)
+    page = detection_page(result, subject="", best=best, worst=worst)
+    assert "4 pictures × 2 rains;" in page
+    assert page.count("over 2 rains, the first of which is shown") == len(best + worst) > 0
+    assert "4 pictures;" in detection_page(evaluate(half_hidden), subject="")
 
 
 def test_merged_class_is_one_object():
