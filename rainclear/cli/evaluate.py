@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from rainclear.cli.options import Device, Gallery, HtmlFile, JsonFile, Precision
+from rainclear.cli.options import Device, Gallery, GateIncluded, HtmlFile, JsonFile, Precision
 from rainclear.cli.view import console, frame_progress, show_note
 
 if TYPE_CHECKING:
@@ -40,12 +40,13 @@ def restoration(
     split: Annotated[str, typer.Option(help="Part of the data set.")] = "test",
     rain: Annotated[
         str | None,
-        typer.Option(metavar="PRESET", help="Rain on --clean: light, moderate, heavy, …"),
+        typer.Option(metavar="PRESET", help="Rain on --clean: drizzle, moderate, heavy, …"),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of that rain.")] = 0,
     frames: Annotated[
         int | None, typer.Option(min=1, help="At most this many frames of each clip.")
     ] = None,
+    gate: GateIncluded = False,
     json_file: JsonFile = None,
     html_file: HtmlFile = None,
     gallery: Gallery = 6,
@@ -66,7 +67,10 @@ def restoration(
     if len(set(names)) < len(names):
         raise ConfigError(f"--model: a model is given twice: {', '.join(names)}")
     cases, subject = _cases(rainy, clean, dataset, root, split, rain, seed, frames)
-    derainers = {name: Derainer(name, device=device, precision=precision) for name in names}
+    subject += ", rain gate" if gate else ""
+    derainers = {
+        name: Derainer(name, device=device, precision=precision, gate=gate) for name in names
+    }
     lpips, note = find_lpips(derainers[names[0]].device)
     with ReportFiles(json_file, html_file) as files:
         counts = [case.frames for case in cases]
@@ -88,7 +92,7 @@ def restoration(
             result.notes.append(note)
         data = result.as_dict()
         page = restoration_page(result, subject=subject) if files.wants_page else ""
-        files.write({**data, "source": subject}, page)
+        files.write({**data, "source": subject, "gate": gate}, page)
     for line in result.notes:
         show_note(line)
     _show(data, names)

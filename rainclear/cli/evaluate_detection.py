@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from rainclear.cli.options import Device, Gallery, HtmlFile, JsonFile, Precision
+from rainclear.cli.options import Device, Gallery, GateIncluded, HtmlFile, JsonFile, Precision
 from rainclear.cli.view import console, frame_progress
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def detection(
     ] = None,
     rain: Annotated[
         str | None,
-        typer.Option(metavar="PRESET", help="Rain on --images: light, moderate, heavy, …"),
+        typer.Option(metavar="PRESET", help="Rain on --images: drizzle, moderate, heavy, …"),
     ] = None,
     draws: Annotated[
         int, typer.Option(min=1, max=50, help="Rains on each picture, with --rain.")
@@ -62,12 +62,7 @@ def detection(
     resamples: Annotated[
         int, typer.Option(min=100, help="Sets of pictures drawn for the intervals.")
     ] = 1000,
-    gate: Annotated[
-        bool,
-        typer.Option(
-            "--gate/--no-gate", help="Pass pictures that the model's rain gate finds dry."
-        ),
-    ] = False,
+    gate: GateIncluded = False,
     json_file: JsonFile = None,
     html_file: HtmlFile = None,
     gallery: Gallery = 6,

@@ -9,6 +9,7 @@ __all__ = [
     "Device",
     "Gallery",
     "Gate",
+    "GateIncluded",
     "GateSettings",
     "HtmlFile",
     "JsonFile",
@@ -22,6 +23,10 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Precision = Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
 
+GateIncluded = Annotated[
+    bool,
+    typer.Option("--gate/--no-gate", help="Pass pictures that the model's rain gate finds dry."),
+]
 Gate = Annotated[
     bool | None,
     typer.Option(

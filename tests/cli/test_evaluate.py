@@ -2,6 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
+from rainclear.runtime.derainer import Derainer
+
 
 @pytest.fixture
 def pairs(make_picture, tmp_path):
@@ -56,6 +58,29 @@ def test_generated_rain(evaluate, make_picture, read_json, tmp_path):
         assert evaluate(*where, "--json", tmp_path / "r.json").code == 0
         scores.append(read_json(tmp_path / "r.json")["psnr_rgb"]["input"])
     assert scores[0] == scores[1] != scores[2] and 5 < scores[0] < 40
+
+
+@pytest.mark.parametrize("gate", [False, True])
+def test_the_gate_passes_dry_pictures(
+    evaluate, make_picture, monkeypatch, read_json, tmp_path, gate
+):
+    class Closed(Derainer):
+        """A derainer whose gate, where it has one, takes everything for dry."""
+
+        def __init__(self, *arguments, gate, **options):
+            super().__init__(*arguments, gate=False, **options)
+            self.closed = gate
+
+        def process(self, rgb):
+            return rgb.copy() if self.closed else super().process(rgb) // 2
+
+    monkeypatch.setattr("rainclear.runtime.derainer.Derainer", Closed)
+    dry = make_picture("dry/a.png").parent
+    where = ["--rainy", dry, "--clean", dry, "--gate" if gate else "--no-gate"]
+    assert evaluate(*where, "--json", tmp_path / "r.json").code == 0
+    data = read_json(tmp_path / "r.json")
+    assert (data["gate"], data["source"].endswith("rain gate")) == (gate, gate)
+    assert (data["psnr_rgb"]["output"] is None or data["psnr_rgb"]["output"] > 90) == gate
 
 
 def test_a_data_set(evaluate, make_picture, read_json, tmp_path):
