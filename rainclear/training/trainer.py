@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from rainclear.config import OptimRecipe, TrainingRecipe
+from rainclear.config import TrainingRecipe
 from rainclear.errors import ConfigError, ModelError
 from rainclear.training import history
 from rainclear.training.checkpoint import load_checkpoint, save_checkpoint, save_step
@@ -22,8 +22,10 @@ from rainclear.training.init import keep_all_but
 from rainclear.training.interrupt import Interrupt
 from rainclear.training.pictures import explain
 from rainclear.training.progress import Picture, Progress
+from rainclear.training.rng import restore_rng, rng_state
+from rainclear.training.schedule import learning_rate
 
-__all__ = ["Progress", "Scorer", "Trainer", "learning_rate"]
+__all__ = ["Progress", "Scorer", "Trainer"]
 
 
 class Scorer(Protocol):
@@ -35,14 +37,6 @@ class Scorer(Protocol):
 
     def __call__(self, network: nn.Module) -> dict[str, float]:
         """Scores by name; the best ``score`` decides which weights are kept."""
-
-
-def learning_rate(step: int, recipe: OptimRecipe) -> float:
-    """Linear warm-up, then a cosine from ``lr`` to ``final_lr``."""
-    if step < recipe.warmup:
-        return recipe.lr * (step + 1) / recipe.warmup
-    share = min(1.0, (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup))
-    return recipe.final_lr + 0.5 * (recipe.lr - recipe.final_lr) * (1 + math.cos(math.pi * share))
 
 
 class Trainer:
@@ -131,7 +125,7 @@ class Trainer:
                 s[first : first + self._part].to(self.devices.device) for s in state
             )
         if rng := saved.get("rng"):
-            _set_rng(rng[rank % len(rng)])
+            restore_rng(rng[rank % len(rng)])
         if rank == 0:
             history.cut(self.folder / "log.jsonl", self.step)
         self.devices.barrier()
@@ -145,7 +139,7 @@ class Trainer:
         state = self._state
         if state is not None and self.devices.world > 1:
             state = tuple(self.devices.gather(s).flatten(0, 1) for s in state)
-        rng = self.devices.gather(_rng()).cpu()
+        rng = self.devices.gather(rng_state()).cpu()
         if self.devices.rank > 0:
             return
         saved = {
@@ -308,18 +302,3 @@ class Trainer:
             best: dict[str, Any] = {"network": self.average.state_dict(), "step": self.step}
             save_checkpoint(self.folder / "best.ckpt", best | {"scores": scores})
         history.append(self.folder / "log.jsonl", {"step": self.step, **scores})
-
-
-def _rng() -> Tensor:
-    """State of PyTorch's random numbers on the CPU and, after it, on this process's GPU."""
-    states = [torch.get_rng_state()]
-    if torch.cuda.is_available():
-        states.append(torch.cuda.get_rng_state())
-    return torch.cat(states)
-
-
-def _set_rng(states: Tensor) -> None:
-    size = len(torch.get_rng_state())
-    torch.set_rng_state(states[:size].clone())
-    if len(states) > size and torch.cuda.is_available():
-        torch.cuda.set_rng_state(states[size:].clone())

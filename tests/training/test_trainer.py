@@ -18,7 +18,8 @@ from rainclear.errors import ConfigError, ModelError
 from rainclear.nn.dam import DAM
 from rainclear.runtime.load import build_network
 from rainclear.training.checkpoint import load_checkpoint
-from rainclear.training.trainer import Progress, Trainer, learning_rate
+from rainclear.training.schedule import learning_rate
+from rainclear.training.trainer import Progress, Trainer
 
 MakeSpec = Callable[..., ModelSpec]
 
