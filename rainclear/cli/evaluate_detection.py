@@ -135,20 +135,29 @@ def detection(
             console.print(f"wrote {path}", soft_wrap=True, markup=False)
 
 
+_WIDTHS = {
+    "mAP50-95": 8,
+    "mAP50": 6,
+    "gain": 7,
+    "95 % interval": 15,
+    "recovered": 9,
+    "dry": 7,
+}
+
+
 def _show(result: "DetectionEvaluation") -> None:
     table = Table(box=None, header_style="bold")
-    # On two lines, so that the figures fit beside it.
-    table.add_column(result.extent.replace(" ×", "\n×"), no_wrap=True)
-    columns = ("mAP50-95", "mAP50", "gain", "95 % interval", "recovered", "dry")
-    for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
+    # All of it fits into 80 columns: figures are never cut off, a long name is.
+    table.add_column(result.extent.replace(" ×", "\n×"), no_wrap=True, overflow="ellipsis")
+    for column in _WIDTHS:
+        table.add_column(column, justify="right", no_wrap=True, min_width=_WIDTHS[column])
     for name, score in (("clean", result.clean), ("rainy", result.rainy)):
         if score is not None:
             table.add_row(name, f"{score.map50_95:.4f}", f"{score.map50:.4f}")
     for name, model in result.models.items():
         low, high = model.gain_ci95
         table.add_row(
-            escape(f"derained, {name}"),
+            escape(name),
             f"{model.score.map50_95:.4f}",
             f"{model.score.map50:.4f}",
             _signed(model.gain),

@@ -98,3 +98,10 @@ def test_draws_are_in_range(evaluate, watcher, draws):
     result = evaluate("--rain", "heavy", "--draws", draws)
     assert (result.code, watcher.shown) == (2, [])
     assert "'--draws'" in result.err
+
+
+def test_no_figure_is_cut_off(evaluate, watcher, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = evaluate("--rain", "heavy", "--draws", 2, "--resamples", 100).out
+    row = next(line for line in shown.splitlines() if line.strip().startswith("d-daiam-rt"))
+    assert len(row.split()) == 9 and "…" not in row.replace(" … ", " "), shown
