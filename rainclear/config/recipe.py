@@ -175,7 +175,8 @@ class TrainingRecipe(Settings):
         distill_from: Model, by name or folder, that teaches by its pictures (``losses.distill``).
         distill_every: Frames from one that the teacher looks at to the next. From 2 on it sees each
             by itself, mirrored at random, and teaches where it improves the frame: the student
-            learns what one frame tells, without what a teacher's state adds or spoils.
+            learns what one frame tells, without what a teacher's state adds or spoils. It divides
+            ``data.backprop``; the term is multiplied by it, so that its weight stays the same.
         detector: The detector of ``losses.detector``.
         dual_pixel: Makes it a training on dual-pixel halves.
     """
@@ -203,6 +204,11 @@ class TrainingRecipe(Settings):
     def _complete(self) -> Self:
         if self.losses.distill and self.distill_from is None:
             raise ValueError("losses.distill needs a teacher: set distill_from to a model")
+        if self.losses.distill and self.data.backprop % self.distill_every:
+            raise ValueError(
+                f"distill_every={self.distill_every} must divide data.backprop="
+                f"{self.data.backprop}: the frames are counted within each part of a clip"
+            )
         if self.losses.detector and self.detector is None:
             raise ValueError("losses.detector needs a detector: set detector.weights to a .pt file")
         return self

@@ -97,8 +97,11 @@ def open_detection_set(
 
     Raises:
         InputError: There is no labelled picture, or one has no clean partner.
-        ConfigError: There is no such preset, or several draws but no rain to draw.
+        ConfigError: There is no such preset, or several draws but no rain to draw,
+            or less than one.
     """
+    if draws < 1:
+        raise ConfigError(f"draws={draws}: every picture is rained on once or more")
     if draws > 1 and rain is None:
         raise ConfigError(
             f"--draws {draws}: only generated rain can be drawn anew: give clean --images "

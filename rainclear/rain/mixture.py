@@ -162,12 +162,15 @@ def random_rain(rng: np.random.Generator, camera: Camera) -> RainParams:
     # Seldom, as nothing in the picture tells how strong this veil is: of a shower's, streaks do.
     veil = _log_uniform(rng, 0.05, 0.8) if kind != "drops" and rng.random() < 0.18 else 0.0
     falls = kind != "drops"
-    water = rng.choice(["glass", "painted", "both"], p=[0.6, 0.3, 0.1]) if kind != "streaks" else ""
+    glass = _random_drops(rng, camera) if kind != "streaks" else None
+    # A generator of their own: all else of a seed's rain is the same with and without them.
+    paint = rng.spawn(1)[0]
+    water = paint.choice(["glass", "painted", "both"], p=[0.6, 0.3, 0.1]) if glass else "none"
     return RainParams(
         rainfall=_random_rainfall(rng) if falls and source != "layers" else None,
         layers=_random_layers(rng) if falls and source != "physics" else (),
-        drops=_random_drops(rng, camera) if water in ("glass", "both") else None,
-        painted=_random_painted(rng) if water in ("painted", "both") else None,
+        drops=glass if water in ("glass", "both") else None,
+        painted=_random_painted(paint) if water in ("painted", "both") else None,
         veil=veil,
         airlight=float(rng.uniform(0.35, 1.0)),
         streak_light=float(rng.uniform(0.6, 1.0)),

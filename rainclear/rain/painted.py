@@ -1,8 +1,8 @@
 """Drops as picture editors and public generators draw them: little lenses, soft at the rim.
 
 Nothing here is optics: a drop shows its own surroundings, made smaller or larger, mirrored or not,
-blurred and brighter or darker. A network that has only seen the water of
-:mod:`rainclear.rain.drops` takes such drops for part of the scene.
+blurred and brighter or darker. Other generators draw such drops, and a network that has only seen
+the water of :mod:`rainclear.rain.drops` leaves most of them in.
 """
 
 from dataclasses import dataclass
@@ -20,14 +20,15 @@ class PaintedParams:
     """Drawn drops; they stay where they are.
 
     Attributes:
-        coverage: Share of the picture under drops, those that overlap counted singly.
+        coverage: Sum of the drops' areas over the picture's; where they overlap, both count.
         radius: Median radius in pixels.
         spread: Standard deviation of ln(radius).
-        zoom: How many radii of the scene a drop shows: over 1 it shrinks what is behind it, from
-            1 on down it enlarges; 1 leaves it in place. Negative: upside down and mirrored.
+        zoom: Median number of radii of the scene that a drop shows across one of its own (they
+            differ by 20 %): over 1 it shrinks what is behind it, under 1 it enlarges. Negative:
+            upside down and mirrored. Exactly 1: the drops leave it in place.
         blur: Standard deviation of the blur of what the drop shows, in its median radii.
         feather: Share of the radius over which the drop fades out, 0 (sharp) to 1.
-        light: Factor of brightness inside.
+        light: Median factor of brightness inside (drops differ by 8 %).
         glow: Whiteness laid over the inside, 0..1.
         rim: Factor of brightness at the edge is 1 - rim; negative for a bright edge.
         opacity: Opacity of the middle, 0..1.
@@ -79,7 +80,8 @@ class PaintedDrops:
     ) -> None:
         p, (height, width) = self.params, self.alpha.shape
         phase, lobes = float(rng.uniform(0, 2 * np.pi)), float(rng.uniform(0, 0.15))
-        reach = 1.2 * radius * max(tall, 1.0) + 2
+        fade = max(p.feather, 1.0 / radius)
+        reach = radius * max(tall, 1.0) * (1 + lobes) * (1 + fade / 2) + 1
         top, bottom = int(max(0, y - reach)), int(min(height, y + reach + 1))
         left, right = int(max(0, x - reach)), int(min(width, x + reach + 1))
         v, u = np.mgrid[top:bottom, left:right].astype(np.float32)
@@ -88,13 +90,13 @@ class PaintedDrops:
             (v - np.float32(y)) / np.float32(radius * tall),
         )
         away = np.hypot(u, v) / (1 + lobes * np.cos(3 * np.arctan2(v, u) + phase))
-        fade = max(p.feather, 1.0 / radius)
         alpha = np.float32(p.opacity) * np.clip((1 - away) / fade + 0.5, 0, 1).astype(np.float32)
         here = np.s_[top:bottom, left:right]
         ours = alpha >= self.alpha[here]
-        zoom = np.float32(p.zoom * np.exp(rng.normal(0, 0.2)) * radius)
+        differs = np.exp(rng.normal(0, 0.2)) if p.zoom != 1 else 1.0
+        zoom = np.float32(p.zoom * differs * radius)
         self._x[here][ours] = (x + zoom * u)[ours]
-        self._y[here][ours] = (y + zoom * v)[ours]
+        self._y[here][ours] = (y + zoom * np.float32(tall) * v)[ours]
         light = p.light * np.exp(rng.normal(0, 0.08)) * (1 - p.rim * np.clip(away, 0, 1) ** 3)
         self._light[here][ours] = light[ours]
         np.maximum(self.alpha[here], alpha, out=self.alpha[here])

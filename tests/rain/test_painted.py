@@ -35,8 +35,26 @@ def test_the_same_seed_gives_the_same_drops(scene):
 
 
 def test_coverage_counts_the_area():
-    shares = [(painted(replace(PLAIN, coverage=c)).alpha > 0.5).mean() for c in (0.05, 0.3)]
-    assert 0.02 < shares[0] < 0.12 < shares[1] < 0.35
+    """Drops anywhere, on one another too: 1 - exp(-coverage) of the picture is under one."""
+    for coverage in (0.05, 0.3):
+        drops = painted(replace(PLAIN, coverage=coverage, radius=3, elongation=1.0))
+        share = (drops.alpha > 0.5).mean()
+        assert share == pytest.approx(1 - np.exp(-coverage), rel=0.25)
+
+
+def test_a_soft_drop_ends_softly():
+    drops = painted(replace(PLAIN, coverage=0, spread=0, feather=1.0))
+    drops._draw(np.random.default_rng(0), 24.0, 1.0, 64.0, 48.0)
+    rows, columns = (np.flatnonzero(drops.alpha.any(axis)) for axis in (1, 0))
+    edges = [drops.alpha[rows[[0, -1]]], drops.alpha[:, columns[[0, -1]]]]
+    assert max(edge.max() for edge in edges) < 0.05
+
+
+def test_frosted_drops_only_blur(scene):
+    frosted = painted(replace(PLAIN, zoom=1.0, blur=0, light=1.0, elongation=1.8)).render(scene)
+    level = frosted / np.maximum(scene, 1e-3)
+    assert np.abs(np.diff(np.median(level, (0, 1)))).max() < 0.05
+    assert np.corrcoef(frosted.ravel(), scene.ravel())[0, 1] > 0.99
 
 
 def test_a_drop_shows_its_surroundings_upside_down():

@@ -79,18 +79,38 @@ def test_a_teacher_that_sees_frames_by_themselves_gives_the_truth_where_it_does_
     torch.manual_seed(0)
     found = {round(float(teacher.alone(rainy, clean)[0, 0, 4, 2]), 5) for _ in range(8)}
     assert found == {0.4, 0.3}  # mirrored at random: marked on the right instead
+    assert len(teacher.alone(rainy.expand(16, -1, -1, -1), clean)[:, 0, 4, 2].unique()) == 2
     dry = teacher.alone(rainy, rainy)
     assert torch.equal(dry, rainy)
 
 
+class Halving(nn.Module):
+    """The frame at half its brightness."""
+
+    def forward(self, x: Tensor, state: tuple[Tensor, ...] | None = None) -> Derained:
+        return Derained(x / 2, (), (Stage(x / 2, None, None),))
+
+
+def test_a_mirrored_frame_is_given_back_as_it_was() -> None:
+    torch.manual_seed(1)
+    rainy, teacher = torch.rand(8, 3, 8, 80), Teacher(Halving())
+    assert torch.allclose(teacher.alone(rainy, rainy / 2 + 0.01), rainy / 2)
+
+
+EVERY = ("training.distill_every=2", "training.data.frames=4", "training.data.backprop=4")
+
+
 def test_every_second_frame_is_taught(make_spec: MakeSpec) -> None:
-    """The student gives 0.4, the truth is 0, and the teacher's 0.1 is nearer to it than 1."""
-    recipe = make_spec(*DISTIL, "training.distill_every=2").training
-    chunk = Chunk(Counting(0.4), recipe, teacher=Teacher(Counting(0.1, step=0.1)))
+    """The student gives 0.4 to 0.7, the truth is 0; the teacher, at 0.1, is nearer than rain."""
+    recipe = make_spec(*DISTIL, *EVERY).training
+    chunk = Chunk(Counting(0.4, step=0.1), recipe, teacher=Teacher(Counting(0.1, step=0.1)))
     pictures = batch(4)
     pictures["rainy"] = torch.full_like(pictures["rainy"], 255)
     _, terms, state = chunk(pictures, None)
-    assert float(terms["distill"]) == pytest.approx(0.5 * 0.09, abs=1e-6)  # and carries no state
+    second_and_fourth = 0.5 * 2 * (0.4**2 + 0.6**2) / 4
+    assert float(terms["distill"]) == pytest.approx(second_and_fourth, abs=1e-6)
+    assert len(state) == 1  # the teacher carries none
+    _, _, state = chunk(pictures, (state[0], state[0]))
     assert len(state) == 1
 
 
@@ -153,6 +173,8 @@ def test_a_run_with_a_teacher(data_folder: Path, tmp_path: Path, make_spec: Make
 def test_what_is_refused(make_spec: MakeSpec) -> None:
     with pytest.raises(ConfigError, match="set distill_from"):
         make_spec("training.losses.distill=1")
+    with pytest.raises(ConfigError, match=r"distill_every=2 must divide data\.backprop=1"):
+        make_spec(*DISTIL, "training.distill_every=2")
     with pytest.raises(ModelError, match="no model named 'teacher'"):
         Chunk(Counting(0.0), make_spec(*DISTIL).training)
     # Without weight, a teacher is not even loaded.
