@@ -144,7 +144,10 @@ def test_state_length(network: Callable[[], nn.Module], length: int) -> None:
     assert student.training
 
 
-def test_a_run_with_a_teacher(data_folder: Path, tmp_path: Path, make_spec: MakeSpec) -> None:
+@pytest.mark.parametrize("extra", [(), (*EVERY[:2], "training.data.backprop=2")])
+def test_a_run_with_a_teacher(
+    data_folder: Path, tmp_path: Path, make_spec: MakeSpec, extra: tuple[str, ...]
+) -> None:
     """Resumed in the middle of a clip: both states are in the checkpoint."""
     torch.manual_seed(0)
     teacher = RealtimeDDAiAM(deep_channels=32, hidden=8)
@@ -155,7 +158,7 @@ def test_a_run_with_a_teacher(data_folder: Path, tmp_path: Path, make_spec: Make
 
     def run(out: str, *overrides: str, resume: bool = False) -> Path:
         return train_model(
-            make_spec(*options, *overrides),
+            make_spec(*options, *extra, *overrides),
             data_folder,
             tmp_path / out,
             resume=resume,
