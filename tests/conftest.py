@@ -25,6 +25,11 @@ class _SignalStack(ctypes.Structure):
 _SS_DISABLE = 2
 
 
+def pytest_configure() -> None:
+    """Listen to Ctrl-C, as in a terminal; a shell starts background jobs without."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture(autouse=True)
 def no_handler_left() -> Iterator[None]:
     """torch's DataLoader leaves a handler of SIGCHLD behind, which later tests' processes call.
