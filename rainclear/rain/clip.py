@@ -159,23 +159,20 @@ class RainClip:
 
     def __call__(self, clean: Float) -> RainyFrame:
         """Rain on the next frame, H×W×3 float32 in [0, 1]."""
-        fallen, wet = self._fall(clean), clean
-        if self._painted is not None:
-            both = self._painted.render(np.concatenate([fallen, clean], axis=2))
-            fallen, wet = both[..., :3], both[..., 3:]
+        rainy, drop_only = self._fall(clean), clean
         left = right = None
-        if self._drops is None:
-            rainy, drop_only = fallen, wet
-            if self.dual_pixel:
-                left = right = rainy
-        else:
-            both = np.concatenate([fallen, wet], axis=2)  # one look through the glass for both
-            if self.dual_pixel:
+        if self._painted is not None or self._drops is not None:
+            both = np.concatenate([rainy, clean], axis=2)  # one look through the glass for both
+            if self._painted is not None:
+                both = self._painted.render(both)
+            if self._drops is not None and self.dual_pixel:
                 halves = render_halves(self._drops, both)
-                seen, left, right = halves.combined, halves.left[..., :3], halves.right[..., :3]
-            else:
-                seen, _ = self._drops.render(both)
-            rainy, drop_only = seen[..., :3], seen[..., 3:]
+                both, left, right = halves.combined, halves.left[..., :3], halves.right[..., :3]
+            elif self._drops is not None:
+                both, _ = self._drops.render(both)
+            rainy, drop_only = both[..., :3], both[..., 3:]
+        if self.dual_pixel and left is None:
+            left = right = rainy
         return RainyFrame(
             rainy=rainy,
             drop_only=drop_only,
