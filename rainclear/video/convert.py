@@ -1,13 +1,26 @@
-"""Pictures between FFmpeg's pixel formats and RGB arrays, with the matrix and range said aloud."""
+"""Pictures between FFmpeg's pixel formats and RGB arrays, with the matrix and range said aloud.
 
-from typing import TYPE_CHECKING, Any
+swscale computes, by its accurate path, and OpenCV joins or splits the three colours: that path has
+vector code for planar RGB alone, where it gives the same numbers in half the processor time.
+"""
+
+from typing import TYPE_CHECKING, Any, Literal
 
 import av
+import cv2
 import numpy as np
-from av.video.reformatter import ColorRange, VideoReformatter
+from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
 from rainclear.frame import ColorDescription
-from rainclear.video.colour import bit_depth, interpolation_for, range_of, swscale_matrix
+from rainclear.video.colour import (
+    bit_depth,
+    chroma_shift,
+    interpolation_for,
+    is_rgb,
+    range_of,
+    swscale_matrix,
+)
+from rainclear.video.planes import BY_16_BITS, colours, full_range, left_sited, planar_rgb
 
 if TYPE_CHECKING:
     from rainclear.frame import RGBArray
@@ -30,6 +43,9 @@ class FrameToRGB:
     ) -> "RGBArray":
         """Convert one frame.
 
+        Chroma is interpolated from where the frame says that its samples lie: between the columns
+        of a pair if it says nothing.
+
         Args:
             frame: Decoded frame of any pixel format.
             color: What its numbers mean.
@@ -39,7 +55,8 @@ class FrameToRGB:
             H×W×3, uint8 for 8-bit formats, else uint16 over 0..65535; C-contiguous and writable.
         """
         name = frame.format.name
-        target = "rgb48le" if bit_depth(name) > 8 else "rgb24"
+        deep, packed = bit_depth(name) > 8, is_rgb(name)
+        target = ("rgb48le" if deep else "rgb24") if packed else planar_rgb(deep=deep)
         matrix = swscale_matrix(color, frame.height)
         width, height = size or (frame.width, frame.height)
         rgb = self._reformatter.reformat(
@@ -53,6 +70,8 @@ class FrameToRGB:
             dst_color_range=ColorRange.JPEG,
             interpolation=interpolation_for(name),
         )
+        if not packed:
+            return cv2.merge(colours(rgb))
         pixels: Any = rgb.to_ndarray()
         # An RGB source comes back as itself, and the decoder may still predict from it.
         return pixels.copy() if rgb is frame else np.ascontiguousarray(pixels)
@@ -71,6 +90,9 @@ class RGBToFrame:
         pixel_format: FFmpeg name of the format that the encoder takes.
         color: What the numbers shall mean; also written on each frame.
         source_height: Lines that decide an unnamed matrix; those of the source.
+        siting: Where samples of chroma lie that two columns share: "left" on the first, as in
+            H.264, HEVC, MPEG-2 and MPEG-4 unless the file says otherwise, or "centre" between
+            them, as in JPEG. Chroma moves by half a pixel where the reader thinks otherwise.
     """
 
     def __init__(
@@ -81,6 +103,7 @@ class RGBToFrame:
         pixel_format: str,
         color: ColorDescription,
         source_height: int | None = None,
+        siting: Literal["left", "centre"] = "centre",
     ) -> None:
         self._size = (width, height)
         self._pixel_format = pixel_format
@@ -88,6 +111,12 @@ class RGBToFrame:
         self._matrix = swscale_matrix(color, source_height or height)
         self._range = range_of(color)
         self._reformatter = VideoReformatter()
+        shared = not is_rgb(pixel_format) and chroma_shift(pixel_format)[0] > 0
+        self._left = siting == "left" and shared
+        # What swscale makes: the pixel format, or what becomes it afterwards.
+        self._made = pixel_format
+        if self._range == ColorRange.JPEG:
+            self._made = BY_16_BITS.get(pixel_format, pixel_format)
         self._staging: dict[str, av.VideoFrame] = {}
 
     def __call__(self, pixels: "RGBArray | np.ndarray[Any, Any]") -> av.VideoFrame:
@@ -105,21 +134,28 @@ class RGBToFrame:
                 f"a picture of {height}x{width}x3 uint8 or uint16 is needed (height first), "
                 f"not {'x'.join(map(str, pixels.shape))} {pixels.dtype}"
             )
-        name = "rgb24" if pixels.dtype == np.uint8 else "rgb48le"
+        name = planar_rgb(deep=pixels.dtype == np.uint16)
         # Copied, as swscale wants aligned rows and the caller may change the array afterwards.
         if name not in self._staging:
-            self._staging[name] = av.VideoFrame(width, height, name)
+            staged = av.VideoFrame(width, height, name)
+            self._staging[name] = left_sited(staged) if self._left else staged
         staged = self._staging[name]
-        staged.to_ndarray()[...] = pixels
+        cv2.split(pixels, colours(staged))
+        flags = interpolation_for(name, self._pixel_format)
+        if self._left:
+            # Without it swscale first averages the two columns, and so blurs more.
+            flags |= Interpolation.FULL_CHR_H_INP
         frame = self._reformatter.reformat(
             staged,
-            format=self._pixel_format,
+            format=self._made,
             src_colorspace=self._matrix,
             dst_colorspace=self._matrix,
             src_color_range=ColorRange.JPEG,
-            dst_color_range=self._range,
-            interpolation=interpolation_for(name, self._pixel_format),
+            dst_color_range=self._range if self._made == self._pixel_format else ColorRange.MPEG,
+            interpolation=flags,
         )
+        if self._made != self._pixel_format:
+            frame = full_range(frame, self._pixel_format)
         if frame is staged:
             del self._staging[name]
         frame.colorspace = self._color.matrix

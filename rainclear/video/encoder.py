@@ -3,6 +3,7 @@
 import os
 from dataclasses import replace
 from fractions import Fraction
+from typing import Literal
 
 import av
 from av.codec.codec import UnknownCodecError
@@ -25,6 +26,7 @@ from rainclear.video.probe import FieldOrder, VideoInfo
 __all__ = [
     "add_encoder",
     "choose_pixel_format",
+    "chroma_siting",
     "encoder_options",
     "find_encoder",
     "keeps_fields",
@@ -145,6 +147,12 @@ def output_color(
         # Its bitstream names neither, so the pixels must be what players assume.
         color = replace(color, matrix=guessed_matrix(height), range=LIMITED)
     return color
+
+
+def chroma_siting(codec: str) -> Literal["left", "centre"]:
+    """Where readers take chroma to lie if the file does not say; FFmpeg takes the centre else."""
+    left = ("264", "265", "hevc", "mpeg2", "mpeg4")
+    return "left" if any(part in codec for part in left) else "centre"
 
 
 def stamps_by_number(codec: str) -> bool:

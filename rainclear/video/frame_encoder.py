@@ -13,6 +13,7 @@ from rainclear.video.convert import RGBToFrame
 from rainclear.video.encoder import (
     add_encoder,
     choose_pixel_format,
+    chroma_siting,
     encoder_options,
     find_encoder,
     keeps_fields,
@@ -115,6 +116,7 @@ class FrameEncoder:
             pixel_format=color.pixel_format,
             color=color,
             source_height=info.height,
+            siting=chroma_siting(encoder.name),
         )
 
     @property
