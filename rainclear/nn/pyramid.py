@@ -11,15 +11,10 @@ __all__ = [
     "Floor",
     "GatedMemory",
     "ResBlock",
-    "Unveil",
     "WindowGate",
     "act",
     "res_blocks",
 ]
-
-
-_STEEPEST = 4.0
-"""Largest gain and offset of :class:`Unveil`: a fifth of the light arrives."""
 
 
 def act(x: Tensor) -> Tensor:
@@ -118,37 +113,6 @@ class Context(nn.Module):
             y = act(conv(y))
         y = F.interpolate(self.expand(y), size=x.shape[-2:], mode="bilinear", align_corners=False)
         return x + y
-
-
-class Unveil(nn.Module):
-    """The inverse of a veil: x + g ⊗ x + b, with a gain and an offset that vary slowly.
-
-    Koschmieder's I = J·t + A·(1 − t) is undone by g = 1/t − 1 and b = −A·g. A product of picture
-    and features is out of reach of a few convolutions; here it is given to them.
-
-    Args:
-        channels: Channels of the features that gain and offset are read from.
-        block: Side of the blocks of pixels that picture and features are in.
-        cell: Side in pixels of the cells over which the features are averaged.
-    """
-
-    def __init__(self, channels: int, *, block: int, cell: int = 32) -> None:
-        super().__init__()
-        self.block, self.cell = block, cell // block
-        self.reduce = nn.Conv2d(channels, channels, 1)
-        self.expand = nn.Conv2d(channels, 6, 1)
-        nn.init.zeros_(self.expand.weight)  # no veil at first
-        nn.init.zeros_(self.expand.bias)  # type: ignore[arg-type]
-
-    def forward(self, blocks: Tensor, features: Tensor) -> Tensor:
-        """What to add to ``blocks``, N×3·block²×H×W, given their ``features``, N×C×H×W."""
-        cells = F.avg_pool2d(features, self.cell, ceil_mode=True, count_include_pad=False)
-        maps = _STEEPEST * torch.tanh(self.expand(act(self.reduce(cells))) / _STEEPEST)
-        maps = maps.repeat_interleave(self.block**2, 1)
-        size = blocks.shape[-2:]
-        maps = F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
-        gain, offset = maps.chunk(2, 1)
-        return blocks * gain + offset
 
 
 class GatedMemory(nn.Module):

@@ -23,7 +23,7 @@ class RealtimeDDAiAM(RecurrentDDAiAM):
         deep_channels: Width at an eighth of the resolution.
         hidden: Channels of the state that is carried across frames.
         w: Weight of the second differential in Eq. 14.
-        veil: Undo the veil of far rain by :class:`rainclear.nn.pyramid.Unveil`.
+        veil: Undo the veil of far rain by :class:`rainclear.nn.unveil.Unveil`.
 
     Input height and width must be multiples of 8.
     """

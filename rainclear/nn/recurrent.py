@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rainclear.nn.output import Branch, Derained, Differentials, Stage
-from rainclear.nn.pyramid import Unveil, act
+from rainclear.nn.pyramid import act
 from rainclear.nn.reparam import RepConv2d, fold_reparam
+from rainclear.nn.unveil import Unveil
 
 __all__ = ["MEMORY", "RecurrentDDAiAM"]
 
@@ -195,7 +196,7 @@ class RecurrentDDAiAM(nn.Module):
         features, h = self._encode(cues, h)
         attended = self._attend(features)
         if self.unveil is not None:
-            begun = begun + self.unveil(begun, features)
+            begun = begun + self.unveil(begun, features, attended.attentions)
         first = begun + self.coarse_image(act(attended.merged))
 
         a = self.differential_input(first - blocks)

@@ -34,7 +34,7 @@ class SmallDDAiAM(RecurrentDDAiAM):
             one below it.
         hidden: Channels of the memory that is carried across frames.
         w: Weight of the second differential in Eq. 14.
-        veil: Undo the veil of far rain by :class:`rainclear.nn.pyramid.Unveil`.
+        veil: Undo the veil of far rain by :class:`rainclear.nn.unveil.Unveil`.
         first: Options of a ``d-daiam-rt`` that goes before and whose picture is corrected.
 
     Input height and width must be multiples of 8.

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rainclear.nn.pyramid import _STEEPEST, Unveil, act
+from rainclear.nn.pyramid import act
 from rainclear.nn.recurrent import MEMORY, RecurrentDDAiAM
+from rainclear.nn.unveil import Unveil
 from rainclear.runtime.backends.layout import from_blocks, to_blocks
 
 __all__ = ["BLOCK_INPUTS", "BLOCK_OUTPUTS", "BlockGraph", "block_graph"]
@@ -71,7 +72,7 @@ class BlockGraph(nn.Module):
         features, h = net._encode((x, p), _first(memory))
         attended = net._attend(features)
         merged = attended.merged
-        gain, offset = self._veil(features, x.shape[-2:])
+        gain, offset = self._veil(x, features, attended.attentions)
 
         coarse = net.coarse_image(act(merged))
         change = coarse if gain is None else x * (gain * _LEVEL) + (offset + coarse)
@@ -87,18 +88,18 @@ class BlockGraph(nn.Module):
         return image, _last(attended.attentions), _last(h)
 
     def _veil(
-        self, features: Tensor, size: torch.Size
+        self, x: Tensor, features: Tensor, attentions: Tensor
     ) -> tuple[Tensor, Tensor] | tuple[None, None]:
-        """Gain and offset of :class:`rainclear.nn.pyramid.Unveil` for x = picture - 1/2."""
+        """Gain and offset of :class:`rainclear.nn.unveil.Unveil` for x = picture - 1/2."""
         veil = self.network.unveil
         if veil is None:
             return None, None
         assert isinstance(veil, Unveil)
-        cells = F.avg_pool2d(features, veil.cell, ceil_mode=True, count_include_pad=False)
-        maps = _STEEPEST * torch.tanh(veil.expand(act(veil.reduce(cells))) / _STEEPEST)
-        gain, offset = maps.chunk(2, 1)
+        colours = veil.average(x).unflatten(1, (-1, 3)).mean(1) * _LEVEL + 0.5
+        gain, offset = veil.maps(features, attentions, colours)
         wide = [m.repeat(1, self.block**2, 1, 1) for m in (gain, offset + 0.5 * gain)]
         # Each by itself: taken apart after one interpolation, the halves would be transposed.
+        size = x.shape[-2:]
         g, o = (F.interpolate(m, size=size, mode="bilinear", align_corners=False) for m in wide)
         return g, o
 

@@ -1,0 +1,108 @@
+"""The veil: undone exactly where it is known, found over the whole frame."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from rainclear.nn.realtime import RealtimeDDAiAM
+from rainclear.nn.small import SmallDDAiAM
+from rainclear.nn.unveil import Unveil
+
+
+def stirred(channels: int = 4, *, block: int = 4) -> Unveil:
+    """One that does something; an untrained one changes nothing."""
+    torch.manual_seed(0)
+    unveil = Unveil(channels, block=block)
+    torch.nn.init.normal_(unveil.expand.weight)
+    return unveil.requires_grad_(False)
+
+
+def seen(height: int, width: int, *, channels: int = 4) -> tuple[torch.Tensor, ...]:
+    """Blocks, features and attentions of 4x4 pixels a block."""
+    generator = torch.Generator().manual_seed(1)
+    shapes = (48, channels, 32)
+    blocks, features, attentions = (
+        torch.rand(1, n, height, width, generator=generator) for n in shapes
+    )
+    return blocks, features, attentions
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("block", [2, 4])
+def test_a_veil_that_is_known_is_undone(block: int) -> None:
+    scene = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    air, t = torch.tensor([0.8, 0.85, 0.9]), 0.6
+    veiled = scene * t + air[:, None, None] * (1 - t)
+    unveil = Unveil(5, block=block)
+    unveil.expand.bias[:3] = 4 * torch.tensor((1 / t - 1) / 4).atanh()
+    unveil.expand.bias[3:] = 4 * (-air * (1 / t - 1) / 4).atanh()
+    blocks = F.pixel_unshuffle(veiled, block)
+    features = torch.rand(2, 5, *blocks.shape[-2:])
+    attentions = torch.rand(2, 2 * block**2, *blocks.shape[-2:])
+    found = F.pixel_shuffle(blocks + unveil(blocks, features, attentions), block)
+    torch.testing.assert_close(found, scene, atol=1e-5, rtol=0)
+
+
+def test_gain_and_offset_are_bounded() -> None:
+    unveil, (_, features, attentions) = stirred(), seen(8, 8)
+    unveil.expand.bias.fill_(1e6)
+    assert float(unveil(torch.ones(1, 48, 8, 8), features, attentions).max()) <= 8.0
+
+
+def test_untrained_it_changes_nothing() -> None:
+    assert not Unveil(4, block=4)(*seen(8, 8)).any()
+
+
+def test_gain_and_offset_vary_slowly() -> None:
+    unveil, (_, features, attentions) = stirred(), seen(23, 40)  # no whole number of cells
+    features[..., 20:] += 3.0
+    added = unveil(torch.ones(1, 48, 23, 40), features, attentions)
+    assert added.shape == (1, 48, 23, 40)
+    left, right = added[..., :8], added[..., -8:]
+    change = (left.mean((2, 3)) - right.mean((2, 3))).abs().max()
+    assert change > 0.1
+    assert added.diff(dim=-1).abs().amax() < 0.3 * change
+
+
+def test_one_end_of_the_frame_is_heard_at_the_other() -> None:
+    unveil, (blocks, features, attentions) = stirred(), seen(16, 400)
+    before = unveil(blocks, features, attentions)
+    features[..., :16] += 3.0
+    after = unveil(blocks, features, attentions)
+    far = (after - before)[..., -16:].abs().mean()  # 46 cells away: around sees four
+    assert 1e-4 < far < (after - before)[..., :16].abs().mean()
+
+
+@pytest.mark.parametrize("what", ["features", "attentions", "colours"])
+def test_all_of_what_it_reads_matters(what: str) -> None:
+    unveil = stirred()
+    _, features, attentions = seen(16, 24)
+    read = {"features": features, "attentions": attentions, "colours": torch.rand(1, 3, 2, 3)}
+    before = unveil.maps(**read)[0]
+    read[what] = read[what] + 0.5
+    assert (unveil.maps(**read)[0] - before).abs().max() > 1e-3
+
+
+def test_a_larger_frame_of_the_same_is_treated_the_same() -> None:
+    unveil, (blocks, features, attentions) = stirred(), seen(8, 8)
+    tiled = [x.repeat(1, 1, 12, 12) for x in (blocks, features, attentions)]
+    twice = [x.repeat(1, 1, 24, 24) for x in (blocks, features, attentions)]
+    middle = unveil(*tiled)[..., 48:56, 48:56]
+    torch.testing.assert_close(unveil(*twice)[..., 96:104, 96:104], middle, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("build", [RealtimeDDAiAM, SmallDDAiAM], ids=["rt", "s"])
+def test_a_network_with_it_begins_as_one_without(
+    build: type[RealtimeDDAiAM | SmallDDAiAM],
+) -> None:
+    torch.manual_seed(0)
+    network, plain = build(veil=True).eval(), build().eval()
+    loaded = plain.load_state_dict(network.state_dict(), strict=False)
+    assert not loaded.missing_keys
+    assert sum(network.state_dict()[key].numel() for key in loaded.unexpected_keys) == 5_914
+    x = torch.rand(1, 3, 40, 56)
+    with torch.no_grad():
+        torch.testing.assert_close(network(x).image, plain(x).image, atol=1e-5, rtol=0)
+        network.unveil.expand.bias[:3] = 0.5
+        brighter = network(x).image
+    torch.testing.assert_close(brighter.mean(), 1.5 * x.mean(), atol=0.1, rtol=0)
