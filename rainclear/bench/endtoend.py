@@ -8,12 +8,12 @@ from pathlib import Path
 
 import torch
 
-from rainclear.bench.isolate import peak_memory_mb
 from rainclear.frame import Frame
 from rainclear.runtime.backends.machine import inspect_machine
 from rainclear.runtime.derainer import Derainer
 from rainclear.runtime.executor import Executor
 from rainclear.runtime.jobs import EncodeOptions, JobReport, derain_video
+from rainclear.runtime.memory import keep_freed_memory, peak_rss_mb
 from rainclear.video import VideoReader, VideoWriter
 
 __all__ = ["EndToEnd", "derain_clip"]
@@ -86,6 +86,7 @@ def derain_clip(
         ModelError: The model is unknown or has no weights.
         DeviceError: The backend does not run here.
     """
+    keep_freed_memory()  # as the command does
     if threads:
         torch.set_num_threads(threads)
     derainer = Derainer(model, device=device, precision=precision, backend=backend)
@@ -95,7 +96,7 @@ def derain_clip(
             derainer.process(frame.pixels)
     out = clip.with_name(f"derained-{clip.name}")
     report = derain_video(clip, out, derainer=derainer, overwrite=True)
-    peak = peak_memory_mb()
+    peak = peak_rss_mb()
     return EndToEnd(
         frames=report.frames,
         seconds=report.seconds,

@@ -2,17 +2,14 @@
 
 import ctypes
 import multiprocessing
-import resource
-import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from rainclear.errors import StageError
 
-__all__ = ["call", "keep_memory", "peak_memory_mb"]
+__all__ = ["call", "keep_memory"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -35,20 +32,6 @@ def call(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
             raise StageError(
                 "a measurement was killed, as happens where memory is short; use a smaller --size"
             ) from error
-
-
-def peak_memory_mb() -> float:
-    """Largest resident memory of this process so far in MiB.
-
-    Linux hands the peak that getrusage tells of on from the process that started this one; the
-    kernel's own record of the address space does not have that flaw.
-    """
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-        return int(status.partition("VmHWM:")[2].split()[0]) / 1024
-    except (OSError, ValueError, IndexError):
-        unit = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
 def keep_memory() -> bool:

@@ -26,6 +26,7 @@ from rainclear.cli import (
 )
 from rainclear.cli.view import errors, show_error
 from rainclear.errors import RainclearError
+from rainclear.runtime.memory import keep_freed_memory
 
 __all__ = ["app", "main"]
 
@@ -74,6 +75,7 @@ def _root(
 
 def main() -> None:
     """Entry point: an error of rainclear is one line on stderr and a non-zero exit status."""
+    keep_freed_memory()
     try:
         app()
     except RainclearError as error:

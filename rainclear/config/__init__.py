@@ -14,6 +14,7 @@ from rainclear.config.recipe import (
     LossRecipe,
     OptimRecipe,
     TrainingRecipe,
+    UnveilRecipe,
 )
 from rainclear.config.settings import Settings, load_yaml, parse, with_overrides
 
@@ -29,6 +30,7 @@ __all__ = [
     "OptimRecipe",
     "Settings",
     "TrainingRecipe",
+    "UnveilRecipe",
     "WeightsSpec",
     "load_yaml",
     "parse",

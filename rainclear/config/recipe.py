@@ -13,6 +13,7 @@ __all__ = [
     "LossRecipe",
     "OptimRecipe",
     "TrainingRecipe",
+    "UnveilRecipe",
 ]
 
 
@@ -92,7 +93,7 @@ class OptimRecipe(Settings):
     """Adam with a cosine schedule, gradient clipping and an average of the weights (EMA).
 
     Attributes:
-        steps: Steps in all.
+        steps: Steps in all; 0 leaves the weights as they are, where ``unveil`` has something to do.
         lr: Learning rate after the warm-up.
         final_lr: Learning rate at the last step.
         warmup: Steps over which the learning rate rises from zero.
@@ -103,7 +104,7 @@ class OptimRecipe(Settings):
         seed: Seed of weights and samples.
     """
 
-    steps: int = Field(20000, ge=1)
+    steps: int = Field(20000, ge=0)
     lr: float = Field(1e-4, gt=0)
     final_lr: float = Field(1e-6, gt=0)
     warmup: int = Field(200, ge=0)
@@ -151,6 +152,33 @@ class DetectorRecipe(Settings):
     scale: float = Field(1.0, gt=0, le=1)
 
 
+class UnveilRecipe(Settings):
+    """Fitting of what finds the veil to whole frames, after the last step; all else is kept.
+
+    See :mod:`rainclear.training.unveil`.
+
+    Attributes:
+        rounds: How often clips are collected and what was collected so far is fitted to; 0 leaves
+            it out. What a network carries from frame to frame depends on the veil that it takes
+            off, so a round collects with the weights that the one before found.
+        clips: Clips of whole frames in a round.
+        frames: Frames of the longer clips; the others have a third.
+        steps: Steps of the fit of a round.
+        lr: Highest learning rate of a fit.
+    """
+
+    rounds: int = Field(0, ge=0)
+    clips: int = Field(400, ge=1)
+    frames: int = Field(24, ge=1)
+    steps: int = Field(3000, ge=1)
+    lr: float = Field(4e-3, gt=0)
+
+    @property
+    def round_steps(self) -> int:
+        """Steps that a round counts for in logs: one for each clip and each step of the fit."""
+        return self.clips + self.steps
+
+
 class TrainingRecipe(Settings):
     """Everything that a training run needs besides the data folder.
 
@@ -179,6 +207,7 @@ class TrainingRecipe(Settings):
             ``data.backprop``; the term is multiplied by it, so that its weight stays the same.
         detector: The detector of ``losses.detector``.
         dual_pixel: Makes it a training on dual-pixel halves.
+        unveil: Fitting of the veil to whole frames, at the end.
     """
 
     data: DataRecipe
@@ -199,6 +228,12 @@ class TrainingRecipe(Settings):
     distill_every: int = Field(1, ge=1)
     detector: DetectorRecipe | None = None
     dual_pixel: DualPixelRecipe | None = None
+    unveil: UnveilRecipe = UnveilRecipe()
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole run as logs count them: those of ``optim``, then of ``unveil``."""
+        return self.optim.steps + self.unveil.rounds * self.unveil.round_steps
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -211,4 +246,8 @@ class TrainingRecipe(Settings):
             )
         if self.losses.detector and self.detector is None:
             raise ValueError("losses.detector needs a detector: set detector.weights to a .pt file")
+        if self.dual_pixel is not None and self.unveil.rounds:
+            raise ValueError("dual_pixel trains a network without a veil: leave unveil.rounds at 0")
+        if not self.optim.steps and not self.unveil.rounds:
+            raise ValueError("optim.steps=0 leaves nothing to do: set unveil.rounds, or give steps")
         return self

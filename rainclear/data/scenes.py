@@ -12,9 +12,12 @@ import numpy.typing as npt
 from rainclear.errors import InputError
 from rainclear.video import VideoReader, is_image, read_image
 
-__all__ = ["Scene", "View", "load_scenes", "sample_clip", "sample_view"]
+__all__ = ["Scene", "View", "load_scenes", "sample_clip", "sample_frames", "sample_view"]
 
 Pixels = npt.NDArray[np.uint8]
+
+_UNIT, _LOW, _HIGH, _WIDEST = 32, 256, 450, 800
+"""Sides of whole frames in pixels: their unit, least and largest height, largest width."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,6 +134,51 @@ def sample_view(
             )
         )
     return _develop(frames, rng), view
+
+
+def sample_frames(
+    scene: Scene, rng: np.random.Generator, *, length: int
+) -> tuple[list[npt.NDArray[np.float32]], View]:
+    """A random clip of ``length`` frames that show most of the scene's, and where they lie in them.
+
+    They are 256 to 448 pixels high and 256 to 800 wide, both multiples of 32; float32 RGB in
+    [0, 1]. A video keeps its own motion; what has fewer frames than the clip is a picture under a
+    camera that pans.
+    """
+    height, width = scene.frames[0].shape[:2]
+    share = float(rng.uniform(0.6, 1.0))
+    rows = int(height * share)
+    columns = int(width * rng.uniform(max(0.5, share - 0.2), 1.0))
+    y, x = int(rng.integers(height - rows + 1)), int(rng.integers(width - columns + 1))
+    tall = float(np.exp(rng.uniform(np.log(_LOW), np.log(_HIGH))))
+    wide = float(np.clip(tall * columns / rows, _LOW, _WIDEST))
+    size = (int(wide) // _UNIT * _UNIT, int(tall) // _UNIT * _UNIT)
+    method = cv2.INTER_AREA if rows > size[1] else cv2.INTER_LINEAR
+    flip = rng.random() < 0.5
+    pan = int(rng.integers(-3, 4))
+
+    def cut(frame: Pixels) -> Pixels:
+        picture = cv2.resize(frame[y : y + rows, x : x + columns], size, interpolation=method)
+        return np.ascontiguousarray(picture[:, ::-1]) if flip else picture
+
+    if len(scene.frames) >= length:
+        first = int(rng.integers(len(scene.frames) - length + 1))
+        frames = [cut(frame) for frame in scene.frames[first : first + length]]
+    else:
+        picture = cut(scene.frames[int(rng.integers(len(scene.frames)))])
+        frames = [_shifted(picture, pan * (t - length // 2)) for t in range(length)]
+    return _develop(frames, rng), View(top=y / height, height=rows / height)
+
+
+def _shifted(picture: Pixels, pixels: int) -> Pixels:
+    matrix = np.array([[1.0, 0.0, pixels], [0.0, 1.0, 0.0]])
+    return cv2.warpAffine(
+        picture,
+        matrix,
+        picture.shape[1::-1],
+        flags=cv2.INTER_NEAREST,
+        borderMode=cv2.BORDER_REFLECT,
+    )
 
 
 def _develop(frames: list[Pixels], rng: np.random.Generator) -> list[npt.NDArray[np.float32]]:

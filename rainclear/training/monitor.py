@@ -75,7 +75,7 @@ class Monitor:
             title=self.spec.name,
             recipe=yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True),
             pictures=self._pictures,
-            steps=self.recipe.optim.steps,
+            steps=self.recipe.steps,
         )
 
     def _write_losses(self, progress: Progress) -> None:

@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -31,6 +32,8 @@ from rainclear.training.init import initialise
 from rainclear.training.monitor import Monitor
 from rainclear.training.progress import Progress
 from rainclear.training.trainer import Trainer
+from rainclear.training.unveil import finished_rounds, fit_unveil
+from rainclear.training.unveil_samples import unveil_of
 from rainclear.training.validation import Validation
 from rainclear.zoo import models_root
 
@@ -82,6 +85,8 @@ def train_model(
 ) -> Path:
     """Train, keep checkpoints in ``out``, and leave a loadable model there at the end.
 
+    With ``unveil.rounds`` the first process goes on alone after the last step, on the best weights.
+
     Args:
         spec: Network and recipe, from :func:`read_recipe`.
         data: Folder that the recipe's patterns are relative to.
@@ -98,12 +103,14 @@ def train_model(
         ``out``, which ``--model`` takes.
 
     Raises:
-        ConfigError: The devices or TensorBoard need an extra, or the batch cannot be shared.
+        ConfigError: The devices or TensorBoard need an extra, the batch cannot be shared, or
+            the network has no part that the recipe names.
         DeviceError: This machine has no such devices.
         InputError: Data is missing.
         OutputError: ``out`` cannot be written, or holds another run and ``resume`` is not set.
         ModelError: The loss became NaN, or there is no checkpoint of this network to resume.
-        KeyboardInterrupt: Ctrl-C, after the step was finished and saved.
+        KeyboardInterrupt: Ctrl-C, after the step was finished and saved; a round of ``unveil`` is
+            done again.
     """
     recipe = spec.training
     if recipe is None:
@@ -118,6 +125,8 @@ def train_model(
     torch.manual_seed(recipe.optim.seed)
     scenes = load_scenes(data, recipe.data.include, max_frames=recipe.data.max_frames)
     network = build_network(spec.architecture)
+    if recipe.unveil.rounds:
+        unveil_of(network)
     if recipe.init:
         initialise(network, recipe.init)
     if recipe.start_from:
@@ -132,10 +141,12 @@ def train_model(
     trainer = Trainer(network, recipe, clips, validation, out, devices=place)
     if resume:
         trainer.resume()
+    finished = _finished_rounds(trainer) if resume and place.rank == 0 else []
     with ExitStack() as stack:
         tell = report
         if place.rank == 0:
-            monitor = Monitor(out, spec, step=trainer.step, tensorboard=tensorboard)
+            begin = trainer.step + len(finished) * recipe.unveil.round_steps
+            monitor = Monitor(out, spec, step=begin, tensorboard=tensorboard)
             stack.enter_context(monitor)
 
             def tell(progress: Progress) -> None:
@@ -143,17 +154,49 @@ def train_model(
                 report(progress)
 
         trainer.run(tell)
+        if not trainer.step:
+            trainer.save()  # there is nothing but this to go on from
+        if place.rank == 0:
+            if trainer.step:
+                network.load_state_dict(load_checkpoint(out / "best.ckpt")["network"])
+            if recipe.unveil.rounds:
+                fit_unveil(
+                    network,
+                    clips,
+                    recipe,
+                    out,
+                    step=_best_step(trainer),
+                    last=trainer.step,
+                    finished=finished,
+                    validation=validation,
+                    tell=tell,
+                )
     if place.rank == 0:
-        network.load_state_dict(load_checkpoint(out / "best.ckpt")["network"])
         export_model(network.cpu(), spec, out)
-    place.barrier()
+    if not recipe.unveil.rounds:  # which take longer than processes wait for one another
+        place.barrier()
     return out
+
+
+def _best_step(trainer: Trainer) -> int:
+    """Step of the best weights of a run."""
+    if not trainer.step:
+        return 0
+    return int(load_checkpoint(trainer.folder / "best.ckpt")["step"])
+
+
+def _finished_rounds(trainer: Trainer) -> list[dict[str, Any]]:
+    """Rounds of ``unveil`` that were done on the weights that a resumed run would do them on."""
+    if trainer.step < trainer.recipe.optim.steps:
+        return []
+    rounds = finished_rounds(trainer.folder, _best_step(trainer))
+    return rounds[: trainer.recipe.unveil.rounds]
 
 
 def start_network(network: nn.Module, name: str) -> None:
     """Fill a network in training form with the folded weights of a finished model.
 
-    It may have an :class:`rainclear.nn.pyramid.Unveil` that the model has not, which then begins
+    It may have an :class:`rainclear.nn.unveil.Unveil` that the model has not, which then begins
     with no effect.
 
     Args:

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from rainclear.data.scenes import Scene, load_scenes, sample_clip, sample_view
+from rainclear.data.scenes import Scene, load_scenes, sample_clip, sample_frames, sample_view
 from rainclear.errors import InputError
 
 
@@ -96,6 +96,59 @@ def test_a_still_moves_under_its_camera() -> None:
         clip = sample_clip(still(300, 300), np.random.default_rng(seed), size=48, length=3)
         moving += float(np.abs(clip[0] - clip[2]).mean()) > 0.02
     assert 5 <= moving <= 10
+
+
+@pytest.mark.parametrize(
+    "scene",
+    [still(), video(4), video(12), still(600, 900), video(5, 60, 400), still(400, 60)],
+    ids=["still", "short-video", "video", "big-still", "wide-video", "tall-still"],
+)
+def test_whole_frames_fit_the_networks(scene: Scene) -> None:
+    for seed in range(6):
+        frames, view = sample_frames(scene, np.random.default_rng(seed), length=5)
+        (height, width, channels), *others = {frame.shape for frame in frames}
+        assert (len(frames), channels, others) == (5, 3, [])
+        assert height % 32 == width % 32 == 0
+        assert 256 <= height <= 448
+        assert 256 <= width <= 800
+        assert 0.58 <= view.height <= 1
+        assert 0 <= view.top <= 1 - view.height + 1e-9
+        for frame in frames:
+            assert frame.dtype == np.float32
+            assert 0 <= frame.min() <= frame.max() <= 1
+
+
+def test_the_seed_decides_the_whole_frames() -> None:
+    first, again, other = (
+        sample_frames(still(), np.random.default_rng(seed), length=2)[0] for seed in (1, 1, 2)
+    )
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert first[0].shape != other[0].shape or not np.array_equal(first[0], other[0])
+
+
+@pytest.mark.parametrize("frames", [6, 1], ids=["video", "still"])
+def test_a_view_of_whole_frames_tells_where_they_lie(frames: int) -> None:
+    frame = np.full((200, 240, 3), 40, np.uint8)
+    frame[100:] = 200
+    scene = Scene(name="edge", frames=[frame] * frames)
+    for seed in range(8):
+        clip, view = sample_frames(scene, np.random.default_rng(seed), length=4)
+        row = (0.5 - view.top) / view.height * len(clip[2])
+        steps = np.diff(clip[2][..., 1].mean(1))
+        # Noise and interpolation apart, there is one step, between the rows beside the edge.
+        assert abs(int(steps.argmax()) + 1 - row) <= 2.5
+
+
+def test_whole_frames_of_a_video_move_as_it_does_and_stills_are_panned() -> None:
+    panned = 0
+    for seed in range(8):
+        clip, _ = sample_frames(video(12), np.random.default_rng(seed), length=4)
+        levels = [picture.mean() for picture in clip]
+        if 0.1 < min(levels) < max(levels) < 0.9:
+            assert (np.diff(levels) > 0).all()
+        clip, _ = sample_frames(still(), np.random.default_rng(seed), length=4)
+        panned += float(np.abs(clip[0] - clip[3]).mean()) > 0.02
+    assert 5 <= panned <= 8
 
 
 def test_load_scenes(

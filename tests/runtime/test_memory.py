@@ -47,3 +47,37 @@ def test_without_the_figure_of_linux(monkeypatch, tmp_path, status):
     unit = 1 if sys.platform == "darwin" else 1024
     wanted = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
     assert peak_rss_mb() == pytest.approx(wanted, rel=0.05)
+
+
+KEEPER = """
+import resource
+from rainclear.runtime.memory import keep_freed_memory
+kept = {keep} and keep_freed_memory()
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+def use():
+    frames = [bytearray(8 << 20) for _ in range(6)]
+    for frame in frames:
+        frame[:: 4096] = b"1" * len(frame[:: 4096])
+for _ in range(3):
+    use()
+before = faults()
+for _ in range(10):
+    use()
+print(int(kept), faults() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc is told, which is on Linux")
+def test_freed_frames_are_used_again():
+    def run(keep: bool) -> tuple[int, int]:
+        command = [sys.executable, "-c", KEEPER.format(keep=keep)]
+        child = subprocess.run(command, capture_output=True, text=True, check=True)
+        kept, faults = map(int, child.stdout.split())
+        return kept, faults
+
+    kept, faults = run(keep=True)
+    if not kept:
+        pytest.skip("another C library than glibc")
+    assert faults < 100
+    assert run(keep=False)[1] > 1000  # otherwise this shows nothing
