@@ -30,8 +30,8 @@ _LEAST_FRAMES = 8
 _CALIBRATED = ("moderate", "heavy")
 _GOOD_DB = 45.0  # dry pictures this close to their source may lose more
 
-# What takes the picture in and what gives it: 8 bits there are seen. "reduce" and "expand" are the
-# veil's.
+# What takes the picture in and what gives it: 8 bits there are seen. "reduce" is that of the
+# differentials, "expand" theirs, that of the memory and the veil's.
 _FLOAT = (
     r"/take.*",
     r"/stem.*",

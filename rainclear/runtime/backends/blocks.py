@@ -52,6 +52,10 @@ class BlockGraph(nn.Module):
         self.take = nn.Conv2d(picture, picture, 1).requires_grad_(False)
         nn.init.dirac_(self.take.weight)
         nn.init.constant_(self.take.bias, -_MIDDLE)  # type: ignore[arg-type]
+        # Mean colour of each block, for the same reason not as a mean over channels.
+        self.colour = nn.Conv2d(picture, 3, 1, bias=False).requires_grad_(False)
+        means = torch.eye(3).repeat(1, self.block**2) / self.block**2
+        self.colour.weight.copy_(means[..., None, None])
 
     def example(self, shape: tuple[int, int, int]) -> tuple[Tensor, ...]:
         """Inputs for N pictures of a height and width: frame, the picture before, empty memory."""
@@ -95,7 +99,7 @@ class BlockGraph(nn.Module):
         if veil is None:
             return None, None
         assert isinstance(veil, Unveil)
-        colours = veil.average(x).unflatten(1, (-1, 3)).mean(1) * _LEVEL + 0.5
+        colours = veil.average(self.colour(x)) * _LEVEL + 0.5
         gain, offset = veil.maps(features, attentions, colours)
         wide = [m.repeat(1, self.block**2, 1, 1) for m in (gain, offset + 0.5 * gain)]
         # Each by itself: taken apart after one interpolation, the halves would be transposed.
