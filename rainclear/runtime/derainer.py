@@ -18,7 +18,7 @@ from rainclear.runtime.backends.auto import AutoBackend
 from rainclear.runtime.backends.base import Backend, ByteBackend, byte_backend
 from rainclear.runtime.backends.open import open_backend
 from rainclear.runtime.cuts import same_scene, thumbnail
-from rainclear.runtime.device import resolve_device
+from rainclear.runtime.device import one_thread, resolve_device
 from rainclear.runtime.gate import GateChoice, RainGate, RainReading, find_gate
 from rainclear.runtime.load import load_model, network_of
 from rainclear.runtime.pixels import Picture, as_bytes, as_input, as_picture, check_picture
@@ -230,12 +230,14 @@ class Derainer:
         if self._in_bytes not in (None, in_bytes):  # the two keep their states in different forms
             self._state = None
         self._in_bytes = in_bytes
-        self._reset_at_cut(x if taker is None else x.permute(0, 3, 1, 2), (height, width))
+        with one_thread():
+            self._reset_at_cut(x if taker is None else x.permute(0, 3, 1, 2), (height, width))
         fresh = self._descriptor.stateful and self._state is None
         runs = self._backend.run if taker is None else taker.run_bytes
         out: Derained = runs(x, self._state)
         self._state = out.state
-        self._reading = self._gate(out, height, width, fresh=fresh)
+        with one_thread():
+            self._reading = self._gate(out, height, width, fresh=fresh)
         if not self._reading.open:
             return rgb.copy()
         image = out.image[..., :height, :width]

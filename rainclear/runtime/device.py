@@ -1,12 +1,14 @@
 """Which device and number format a network runs in."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal, get_args
 
 import torch
 
 from rainclear.errors import DeviceError
 
-__all__ = ["Precision", "resolve_device", "resolve_precision"]
+__all__ = ["Precision", "one_thread", "resolve_device", "resolve_precision"]
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
@@ -75,3 +77,19 @@ def _cpu_has_bf16() -> bool:
         getattr(torch.cpu, f"_is_{name}_supported", None) for name in ("avx512_bf16", "amx_tile")
     )
     return any(ask is not None and ask() for ask in asks)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """What PyTorch does on the CPU, the calling thread does alone.
+
+    For small work between two frames: OpenMP's other threads go on turning for a while after they
+    have helped with it, and where decoder, encoder or another runtime want the cores, they are in
+    each other's way for a hundred times as long as the work takes.
+    """
+    threads = torch.get_num_threads()  # those of the calling thread
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
