@@ -15,15 +15,19 @@ def to_blocks(picture: Tensor, out: Tensor, block: int) -> None:
     n, height, width, channels = picture.shape
     h, w = height // block, width // block
     rows = _runs(picture, block * channels).reshape(n, h, block, w)
-    np.copyto(_runs(out, block * channels).reshape(n, h, w, block), rows.transpose(0, 1, 3, 2))
+    blocks = _runs(out, block * channels).reshape(n, h, w, block)
+    for row in range(block):  # one at a time, so that what is read lies in a row
+        blocks[..., row] = rows[:, :, row]
 
 
 def from_blocks(blocks: Tensor, out: Tensor, block: int) -> None:
     """The inverse of :func:`to_blocks`."""
     n, height, width, channels = out.shape
     h, w = height // block, width // block
-    rows = _runs(blocks, block * channels).reshape(n, h, w, block)
-    np.copyto(_runs(out, block * channels).reshape(n, h, block, w), rows.transpose(0, 1, 3, 2))
+    runs = _runs(blocks, block * channels).reshape(n, h, w, block)
+    rows = _runs(out, block * channels).reshape(n, h, block, w)
+    for row in range(block):
+        rows[:, :, row] = runs[..., row]
 
 
 def maps_from_blocks(blocks: Tensor, out: Tensor, block: int) -> None:
