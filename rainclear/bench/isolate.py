@@ -1,6 +1,5 @@
 """Runs a measurement in a process of its own, so that neither memory nor threads are shared."""
 
-import ctypes
 import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -8,6 +7,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import ParamSpec, TypeVar
 
 from rainclear.errors import StageError
+from rainclear.runtime.memory import tell_glibc
 
 __all__ = ["call", "keep_memory"]
 
@@ -39,8 +39,4 @@ def keep_memory() -> bool:
 
     Large tensors otherwise come in fresh pages at every layer, which the kernel clears first.
     """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):  # another C library
-        return False
-    return bool(mallopt(_M_MMAP_MAX, 0) and mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
+    return tell_glibc({_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: 2**31 - 1})

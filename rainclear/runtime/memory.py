@@ -2,11 +2,10 @@
 
 import ctypes
 import re
-import resource
 import sys
 from pathlib import Path
 
-__all__ = ["keep_freed_memory", "peak_rss_mb"]
+__all__ = ["keep_freed_memory", "peak_rss_mb", "tell_glibc"]
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # <malloc.h>
 _STATUS = Path("/proc/self/status")
@@ -24,6 +23,8 @@ def peak_rss_mb() -> float:
         found = None
     if found is not None:
         return int(found[1]) / 1024
+    import resource  # not on Windows, where the commands begin here too
+
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
@@ -35,8 +36,16 @@ def keep_freed_memory() -> bool:
     the fresh pages that the next frame gets instead. Up to 32 MiB, the most that glibc allows, a
     buffer is now kept; more than 256 MiB of them unused are still handed back.
     """
+    return tell_glibc({_M_MMAP_THRESHOLD: 32 << 20, _M_TRIM_THRESHOLD: 256 << 20})
+
+
+def tell_glibc(settings: dict[int, int]) -> bool:
+    """Set parameters of glibc's allocator, by their numbers in <malloc.h>; whether all were taken.
+
+    Another C library is left alone.
+    """
     try:
         mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):  # another C library
+    except (AttributeError, OSError, TypeError):
         return False
-    return bool(mallopt(_M_MMAP_THRESHOLD, 32 << 20) and mallopt(_M_TRIM_THRESHOLD, 256 << 20))
+    return all(mallopt(parameter, value) for parameter, value in settings.items())
