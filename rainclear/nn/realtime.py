@@ -21,6 +21,7 @@ class RealtimeDDAiAM(RecurrentDDAiAM):
     Args:
         channels: Width at a quarter of the resolution.
         deep_channels: Width at an eighth of the resolution.
+        deep_blocks: Residual blocks there.
         hidden: Channels of the state that is carried across frames.
         w: Weight of the second differential in Eq. 14.
         veil: Undo the veil of far rain by :class:`rainclear.nn.unveil.Unveil`.
@@ -33,6 +34,7 @@ class RealtimeDDAiAM(RecurrentDDAiAM):
         *,
         channels: int = 32,
         deep_channels: int = 48,
+        deep_blocks: int = 3,
         hidden: int = 16,
         w: float = 0.5,
         veil: bool = False,
@@ -45,7 +47,7 @@ class RealtimeDDAiAM(RecurrentDDAiAM):
         self.down = RepConv2d(channels, deep_channels, stride=2)
         self.memory = GatedMemory(deep_channels, hidden)
         self.context = Context(deep_channels, 32)
-        self.deep = res_blocks(deep_channels, 3)
+        self.deep = res_blocks(deep_channels, deep_blocks)
         self.up = nn.Conv2d(deep_channels, 4 * channels, 1)
         body = partial(ResBlock, channels)
         self._add_stages(channels, typed=_BLOCK * _BLOCK, coarse=body, refine=body, veil=veil)

@@ -56,7 +56,7 @@ class RecurrentDDAiAM(nn.Module):
 
     Args:
         block: Side of the blocks of pixels that the network works on.
-        hidden: Channels of the memory that is carried across frames.
+        hidden: Channels of the encoder's memory that is carried across frames.
         w: Weight of the second differential in Eq. 14.
         first: A smaller network that goes before: its picture is what this one corrects, and its
             attention maps are shown to the encoder. It is an earlier stage of the heavy-to-light
@@ -68,6 +68,7 @@ class RecurrentDDAiAM(nn.Module):
     """
 
     first: "RecurrentDDAiAM | None"
+    unveil: Unveil | None
 
     def __init__(
         self, *, block: int, hidden: int, w: float, first: "RecurrentDDAiAM | None" = None
@@ -80,6 +81,11 @@ class RecurrentDDAiAM(nn.Module):
         self.first = first
         # Picture, change from the frame before; with a first network its change and both its maps.
         self._cues = (6 if first is None else 11) * block**2
+
+    @property
+    def remembered(self) -> int:
+        """Channels of the memory: the encoder's, then those of the veil where it is undone."""
+        return self.hidden + (0 if self.unveil is None else self.unveil.kept)
 
     def train(self, mode: bool = True) -> Self:
         """Training mode; the first network stays in evaluation mode, as nothing looks inside it."""
@@ -171,7 +177,7 @@ class RecurrentDDAiAM(nn.Module):
         The state of the first network, where there is one, comes behind.
         """
         n, _, height, width = x.shape
-        own = x, x.new_zeros(n, self.hidden, height // MEMORY, width // MEMORY)
+        own = x, x.new_zeros(n, self.remembered, height // MEMORY, width // MEMORY)
         return own if self.first is None else (*own, *self.first.initial_state(x))
 
     def forward(self, x: Tensor, state: tuple[Tensor, ...] | None = None) -> Derained:
@@ -181,7 +187,7 @@ class RecurrentDDAiAM(nn.Module):
         first stage and the heavy and light pictures of the branches, which nothing but the losses
         looks at, are built in training mode only, or where ``details`` is set.
         """
-        previous_image, h, *rest = self.initial_state(x) if state is None else state
+        previous_image, memory, *rest = self.initial_state(x) if state is None else state
         blocks = F.pixel_unshuffle(x, self.block)
         # Clamped, or one bad frame would feed on itself.
         previous = F.pixel_unshuffle(previous_image.clamp(0, 1), self.block)
@@ -193,10 +199,12 @@ class RecurrentDDAiAM(nn.Module):
             maps = torch.cat([before.streaks.attention, before.drops.attention], 1)
             cues += [blocks - begun, F.pixel_unshuffle(maps, self.block)]
 
-        features, h = self._encode(cues, h)
+        features, h = self._encode(cues, memory[:, : self.hidden])
         attended = self._attend(features)
         if self.unveil is not None:
-            begun = begun + self.unveil(begun, features, attended.attentions)
+            veil = memory[:, self.hidden :]
+            added, veil = self.unveil(begun, features, attended.attentions, veil)
+            begun, h = begun + added, torch.cat([h, veil], 1)
         first = begun + self.coarse_image(act(attended.merged))
 
         a = self.differential_input(first - blocks)

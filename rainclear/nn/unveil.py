@@ -10,6 +10,8 @@ __all__ = ["Unveil"]
 
 _STEEPEST = 4.0
 """Largest gain and offset: a fifth of the light arrives."""
+_KEPT = 0.9
+"""Share that frames before have in the mean, of each frame for the next."""
 
 
 class Unveil(nn.Module):
@@ -22,12 +24,21 @@ class Unveil(nn.Module):
     see little of the rain, but one rain falls on all of the frame: what the cells tell is held
     against its mean over the frame before it is used.
 
+    The rain does not change from frame to frame, what can be told of it does. So what is used is a
+    mean over the frames, recent ones counting most. It is kept with its weight, which is nothing
+    at first: the first frame alone is its own mean.
+
     Args:
         channels: Channels of the features that are read.
         block: Side of the blocks of pixels that picture and features are in.
         width: Channels at the cells.
         cell: Side in pixels of the cells over which features and picture are averaged.
+
+    Attributes:
+        kept: Channels of what is kept from frame to frame.
     """
+
+    kept = 7
 
     def __init__(self, channels: int, *, block: int, width: int = 28, cell: int = 32) -> None:
         super().__init__()
@@ -65,10 +76,37 @@ class Unveil(nn.Module):
         gain, offset = (_STEEPEST * torch.tanh(self.expand(y) / _STEEPEST)).chunk(2, 1)
         return gain, offset
 
-    def forward(self, blocks: Tensor, features: Tensor, attentions: Tensor) -> Tensor:
-        """What to add to ``blocks``, N×3·block²×H×W; the others as in :meth:`maps`."""
+    def settled(self, maps: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
+        """Gain and offset as means over the frames; see :meth:`forward` for what is kept.
+
+        Args:
+            maps: Both of :meth:`maps` in one, N×6×h×w.
+            before: What was kept, of any height and width.
+
+        Returns:
+            N×6×H×W of the size of ``before``, and what is to be kept now.
+        """
+        size = before.shape[-2:]
+        now = F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
+        now = torch.cat([now, torch.ones_like(now[:, :1])], 1)
+        kept = now + _KEPT * (before - now)
+        return kept[:, :6] / kept[:, 6:], kept
+
+    def forward(
+        self, blocks: Tensor, features: Tensor, attentions: Tensor, before: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """What to add to ``blocks``, N×3·block²×H×W, and what to keep for the next frame.
+
+        Args:
+            blocks: The picture in blocks of pixels.
+            features: As in :meth:`maps`.
+            attentions: As in :meth:`maps`.
+            before: What was kept, N×``kept``×h×w: sums of gains, offsets and their weight. Zeros
+                before the first frame.
+        """
         colours = self.average(blocks).unflatten(1, (3, -1)).mean(2)
         maps = torch.cat(self.maps(features, attentions, colours), 1)
+        maps, kept = self.settled(maps, before)
         maps = F.interpolate(
             maps.repeat_interleave(self.block**2, 1),
             size=blocks.shape[-2:],
@@ -76,4 +114,4 @@ class Unveil(nn.Module):
             align_corners=False,
         )
         gain, offset = maps.chunk(2, 1)
-        return blocks * gain + offset
+        return blocks * gain + offset, kept

@@ -137,8 +137,8 @@ def collect(
     def read(module: nn.Module, given: tuple[Any, ...]) -> None:
         seen["cells"] = given[0]
 
-    def undone(module: nn.Module, given: tuple[Any, ...], added: Tensor) -> None:
-        seen["picture"], seen["added"] = given[0], added
+    def undone(module: nn.Module, given: tuple[Any, ...], found: tuple[Tensor, Tensor]) -> None:
+        seen["picture"], seen["added"] = given[0], found[0]
 
     with ExitStack() as stack:
         stack.callback(unveil.read.register_forward_pre_hook(read).remove)

@@ -27,6 +27,12 @@ def seen(height: int, width: int, *, channels: int = 4) -> tuple[torch.Tensor, .
     return blocks, features, attentions
 
 
+def alone(unveil: Unveil, blocks: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
+    """What is added to the first frame."""
+    height, width = (max(1, n // 2) for n in blocks.shape[-2:])
+    return unveil(blocks, *others, torch.zeros(len(blocks), unveil.kept, height, width))[0]
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("block", [2, 4])
 def test_a_veil_that_is_known_is_undone(block: int) -> None:
@@ -39,24 +45,24 @@ def test_a_veil_that_is_known_is_undone(block: int) -> None:
     blocks = F.pixel_unshuffle(veiled, block)
     features = torch.rand(2, 5, *blocks.shape[-2:])
     attentions = torch.rand(2, 2 * block**2, *blocks.shape[-2:])
-    found = F.pixel_shuffle(blocks + unveil(blocks, features, attentions), block)
+    found = F.pixel_shuffle(blocks + alone(unveil, blocks, features, attentions), block)
     torch.testing.assert_close(found, scene, atol=1e-5, rtol=0)
 
 
 def test_gain_and_offset_are_bounded() -> None:
     unveil, (_, features, attentions) = stirred(), seen(8, 8)
     unveil.expand.bias.fill_(1e6)
-    assert float(unveil(torch.ones(1, 48, 8, 8), features, attentions).max()) <= 8.0
+    assert float(alone(unveil, torch.ones(1, 48, 8, 8), features, attentions).max()) <= 8.0
 
 
 def test_untrained_it_changes_nothing() -> None:
-    assert not Unveil(4, block=4)(*seen(8, 8)).any()
+    assert not alone(Unveil(4, block=4), *seen(8, 8)).any()
 
 
 def test_gain_and_offset_vary_slowly() -> None:
     unveil, (_, features, attentions) = stirred(), seen(23, 40)  # no whole number of cells
     features[..., 20:] += 3.0
-    added = unveil(torch.ones(1, 48, 23, 40), features, attentions)
+    added = alone(unveil, torch.ones(1, 48, 23, 40), features, attentions)
     assert added.shape == (1, 48, 23, 40)
     left, right = added[..., :8], added[..., -8:]
     change = (left.mean((2, 3)) - right.mean((2, 3))).abs().max()
@@ -66,9 +72,9 @@ def test_gain_and_offset_vary_slowly() -> None:
 
 def test_one_end_of_the_frame_is_heard_at_the_other() -> None:
     unveil, (blocks, features, attentions) = stirred(), seen(16, 400)
-    before = unveil(blocks, features, attentions)
+    before = alone(unveil, blocks, features, attentions)
     features[..., :16] += 3.0
-    after = unveil(blocks, features, attentions)
+    after = alone(unveil, blocks, features, attentions)
     far = (after - before)[..., -16:].abs().mean()  # 46 cells away: around sees four
     assert 1e-4 < far < (after - before)[..., :16].abs().mean()
 
@@ -87,8 +93,22 @@ def test_a_larger_frame_of_the_same_is_treated_the_same() -> None:
     unveil, (blocks, features, attentions) = stirred(), seen(8, 8)
     tiled = [x.repeat(1, 1, 12, 12) for x in (blocks, features, attentions)]
     twice = [x.repeat(1, 1, 24, 24) for x in (blocks, features, attentions)]
-    middle = unveil(*tiled)[..., 48:56, 48:56]
-    torch.testing.assert_close(unveil(*twice)[..., 96:104, 96:104], middle, atol=1e-4, rtol=0)
+    middle = alone(unveil, *tiled)[..., 48:56, 48:56]
+    torch.testing.assert_close(alone(unveil, *twice)[..., 96:104, 96:104], middle, atol=1e-4, rtol=0)
+
+
+def test_what_is_seen_in_one_frame_alone_counts_little() -> None:
+    unveil, (blocks, features, attentions) = stirred(), seen(16, 24)
+    odd = features + 3.0
+    kept, added = torch.zeros(1, unveil.kept, 8, 12), []
+    for shown in (features, features, odd, *[features] * 30):
+        more, kept = unveil(blocks, shown, attentions, kept)
+        added.append(more)
+    torch.testing.assert_close(added[1], added[0], atol=1e-5, rtol=0)  # the same twice: no change
+    moved = (added[2] - added[1]).abs().mean()
+    assert moved < 0.5 * (alone(unveil, blocks, odd, attentions) - added[0]).abs().mean()
+    assert (added[-1] - added[0]).abs().mean() < 0.1 * moved
+    torch.testing.assert_close(kept[:, 6:], torch.ones(1, 1, 8, 12), atol=0.05, rtol=0)
 
 
 @pytest.mark.parametrize("build", [RealtimeDDAiAM, SmallDDAiAM], ids=["rt", "s"])

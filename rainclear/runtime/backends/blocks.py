@@ -17,7 +17,6 @@ from torch.nn import functional as F
 
 from rainclear.nn.pyramid import act
 from rainclear.nn.recurrent import MEMORY, RecurrentDDAiAM
-from rainclear.nn.unveil import Unveil
 from rainclear.runtime.backends.layout import from_blocks, to_blocks
 
 __all__ = ["BLOCK_INPUTS", "BLOCK_OUTPUTS", "BlockGraph", "block_graph"]
@@ -64,7 +63,7 @@ class BlockGraph(nn.Module):
             (count, height // self.block, width // self.block, 3 * self.block**2),
             dtype=torch.uint8 if self.byte else torch.float32,
         )
-        memory = torch.zeros(count, height // MEMORY, width // MEMORY, self.network.hidden)
+        memory = torch.zeros(count, height // MEMORY, width // MEMORY, self.network.remembered)
         return picture, picture.clone(), memory
 
     def forward(self, frame: Tensor, previous: Tensor, memory: Tensor) -> tuple[Tensor, ...]:
@@ -73,10 +72,11 @@ class BlockGraph(nn.Module):
         x = self.take(_first(frame.float()))  # levels, less the middle
         before = previous.float()
         p = self.take(_first(before if self.byte else before.clamp(0, 255)))
-        features, h = net._encode((x, p), _first(memory))
+        remembered = _first(memory)
+        features, h = net._encode((x, p), remembered[:, : net.hidden])
         attended = net._attend(features)
         merged = attended.merged
-        gain, offset = self._veil(x, features, attended.attentions)
+        gain, offset, *veil = self._veil(x, features, attended.attentions, remembered)
 
         coarse = net.coarse_image(act(merged))
         change = coarse if gain is None else x * (gain * _LEVEL) + (offset + coarse)
@@ -89,23 +89,27 @@ class BlockGraph(nn.Module):
 
         # Grouped unlike ``change``: where both share a sum, it is computed in float32 for both.
         image = self._finish(frame, x, added, gain, offset)
-        return image, _last(attended.attentions), _last(h)
+        return image, _last(attended.attentions), _last(torch.cat([h, *veil], 1))
 
     def _veil(
-        self, x: Tensor, features: Tensor, attentions: Tensor
-    ) -> tuple[Tensor, Tensor] | tuple[None, None]:
-        """Gain and offset of :class:`rainclear.nn.unveil.Unveil` for x = picture - 1/2."""
-        veil = self.network.unveil
-        if veil is None:
+        self, x: Tensor, features: Tensor, attentions: Tensor, memory: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor] | tuple[None, None]:
+        """Gain and offset of :class:`rainclear.nn.unveil.Unveil` for x = picture - 1/2.
+
+        With them comes what it keeps.
+        """
+        net = self.network
+        if net.unveil is None:
             return None, None
-        assert isinstance(veil, Unveil)
-        colours = veil.average(self.colour(x)) * _LEVEL + 0.5
-        gain, offset = veil.maps(features, attentions, colours)
+        colours = net.unveil.average(self.colour(x)) * _LEVEL + 0.5
+        maps = torch.cat(net.unveil.maps(features, attentions, colours), 1)
+        maps, kept = net.unveil.settled(maps, memory[:, net.hidden :])
+        gain, offset = maps.chunk(2, 1)
         wide = [m.repeat(1, self.block**2, 1, 1) for m in (gain, offset + 0.5 * gain)]
         # Each by itself: taken apart after one interpolation, the halves would be transposed.
         size = x.shape[-2:]
         g, o = (F.interpolate(m, size=size, mode="bilinear", align_corners=False) for m in wide)
-        return g, o
+        return g, o, kept
 
     def _finish(
         self, frame: Tensor, x: Tensor, added: Tensor, gain: Tensor | None, offset: Tensor | None
