@@ -62,10 +62,9 @@ def test_held_out_video_gains_four_decibels(derainer: Derainer):
 
 
 @needs_data
-@pytest.mark.parametrize(("kind", "lost"), [("moderate", 0.7), ("heavy", 1.6)])
-def test_the_state_does_not_drift_far(derainer: Derainer, kind: str, lost: float):
-    # Weights trained on clips of four frames gained 3 dB less after twenty than at the start. These
-    # go on lifting a heavy veil off this clip that is gone: see the limits in the model's card.
+@pytest.mark.parametrize("kind", ["moderate", "heavy"])
+def test_the_state_does_not_drift_far(derainer: Derainer, kind: str):
+    # Weights trained on clips of four frames gained 3 dB less after twenty than at the start.
     with VideoReader(HELD_OUT) as reader:
         clip = [np.ascontiguousarray(f.eight_bit()[180:420, 250:650]) for f in islice(reader, 40)]
     derainer.reset()
@@ -73,8 +72,8 @@ def test_the_state_does_not_drift_far(derainer: Derainer, kind: str, lost: float
         psnr(derainer.process(rainy), clean) - psnr(rainy, clean)
         for rainy, clean in rained(clip, preset(kind, height=540))
     ]
-    assert np.mean(gains[-8:]) > np.mean(gains[:8]) - lost
-    assert np.mean(gains[-8:]) > 4.0
+    assert np.mean(gains[-8:]) > np.mean(gains[:8]) - 0.5
+    assert np.mean(gains[-8:]) > 5.0
 
 
 @needs_data
