@@ -27,8 +27,7 @@ from rainclear.bench.timing import Task, time_task
 from rainclear.config import ModelSpec
 from rainclear.data.rainy import RainyClips
 from rainclear.data.scenes import load_scenes
-from rainclear.nn.reparam import fold_reparam
-from rainclear.runtime.load import build_network
+from rainclear.runtime.load import build_network, load_model
 from rainclear.training.run import export_model, read_recipe
 from rainclear.training.trainer import Progress, Trainer
 from rainclear.training.validation import Validation
@@ -94,7 +93,7 @@ def train(size: str, root: Path, out: Path, steps: int, clips: KeptClips) -> Non
     trainer.run(tell)
     scores = json.loads((out / size / "log.jsonl").read_text().splitlines()[-1])
     export_model(trainer.average, spec, out / size / "model")
-    spent = cost(fold_reparam(build_network(spec.architecture).eval()), FRAME)
+    spent = cost(load_model(str(out / size / "model")), FRAME)
     figures = {
         "size": size,
         "steps": steps,

@@ -227,7 +227,12 @@ def test_a_fresh_cascade_gives_the_first_network_s_picture() -> None:
 def test_a_cascade_begins_with_the_state_of_both() -> None:
     network, x = stirred(**CASCADE), picture()
     state = network.initial_state(x)
-    assert [tuple(t.shape[1:]) for t in state] == [(3, 32, 48), (4 + 7, 4, 6), (3, 32, 48), (4, 4, 6)]
+    assert [tuple(t.shape[1:]) for t in state] == [
+        (3, 32, 48),
+        (4 + 7, 4, 6),
+        (3, 32, 48),
+        (4, 4, 6),
+    ]
     assert torch.equal(network(x).image, network(x, state).image)
     before = network(x).streaks.attention
     network.first.attention.bias += 3.0  # the encoder sees what the first network found

@@ -94,7 +94,9 @@ def test_a_larger_frame_of_the_same_is_treated_the_same() -> None:
     tiled = [x.repeat(1, 1, 12, 12) for x in (blocks, features, attentions)]
     twice = [x.repeat(1, 1, 24, 24) for x in (blocks, features, attentions)]
     middle = alone(unveil, *tiled)[..., 48:56, 48:56]
-    torch.testing.assert_close(alone(unveil, *twice)[..., 96:104, 96:104], middle, atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        alone(unveil, *twice)[..., 96:104, 96:104], middle, atol=1e-4, rtol=0
+    )
 
 
 def test_what_is_seen_in_one_frame_alone_counts_little() -> None:
