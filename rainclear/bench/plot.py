@@ -1,6 +1,7 @@
 """Quality against time, as an SVG file of its own."""
 
 import math
+from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any
 
@@ -12,6 +13,9 @@ _WIDTH, _HEIGHT = 640, 400
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 24, 64, 56
 _INK, _FAINT, _RED = "#2b3440", "#d9dee5", "#b3261e"
 _CAMERA_MS = 40.0  # 25 frames a second
+_DOT, _LETTER = 5.0, 7.0  # radius; width of a letter, about
+
+Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 
 class _Canvas:
@@ -22,6 +26,7 @@ class _Canvas:
         self.last = max(self.first + 1, math.ceil(math.log10(max(times))))
         self.low = min(0.0, math.floor(min(gains)))
         self.high = max(self.low + 1.0, math.ceil(max(gains)))
+        self.taken: list[Box] = []  # where no name should stand
         self.parts = [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
             f'font-family="system-ui, sans-serif" font-size="12" fill="{_INK}">',
@@ -62,18 +67,45 @@ class _Canvas:
         x = self.x(ms)
         style = f'stroke="{_RED}" stroke-dasharray="5 4"'
         self.line(x, _TOP - height, x, _HEIGHT - _BOTTOM, style)
+        self.taken.append((x - 1, _TOP - height, x + 1, _HEIGHT - _BOTTOM))
         left = x > _WIDTH / 2
         self.text(x + (-4 if left else 4), _TOP - height + 9, text, "end" if left else "start")
 
-    def dot(self, ms: float, gain: float, colour: str, name: str, row: int) -> None:
-        """A dot with its name, in one of three rows on the side where there is more room."""
-        x, y = self.x(ms), self.y(gain)
-        self.parts.append(
-            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{colour}">'
-            f"<title>{escape(name)}: {ms:.1f} ms, {gain:+.2f} dB</title></circle>"
-        )
-        below = y < _HEIGHT / 2
-        self.text(x, y + (20 + 14 * row if below else -12 - 14 * row), name, "middle")
+    def dots(self, dots: Sequence[tuple[float, float, str, str]]) -> None:
+        """Dots (milliseconds, dB, colour, name), each name where no dot and no name is yet."""
+        places = [(self.x(ms), self.y(gain)) for ms, gain, *_ in dots]
+        self.taken += [(x - _DOT, y - _DOT, x + _DOT, y + _DOT) for x, y in places]
+        for (x, y), (ms, gain, colour, name) in zip(places, dots, strict=True):
+            self.parts.append(
+                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{_DOT}" fill="{colour}">'
+                f"<title>{escape(name)}: {ms:.1f} ms, {gain:+.2f} dB</title></circle>"
+            )
+            box, at = min(
+                _around(x, y, len(name)),
+                key=lambda place: sum(_overlap(place[0], other) for other in self.taken),
+            )
+            self.taken.append(box)
+            self.text(*at, name, "middle")
+
+
+def _around(x: float, y: float, letters: int) -> Iterator[tuple[Box, tuple[float, float]]]:
+    """Where a name may stand beside a dot: its box, and the middle of its base line."""
+    half = letters * _LETTER / 2
+    aside = half + 2 * _DOT
+    for row in range(4):
+        for dx, dy in ((-aside, 4 + 14 * row), (aside, 4 + 14 * row), (0, -10 - 14 * row)):
+            left, base = x + dx, y + dy
+            inside = left - half >= _LEFT and left + half <= _WIDTH
+            if inside and base <= _HEIGHT - _BOTTOM:
+                yield (left - half, base - 10, left + half, base + 3), (left, base)
+    yield (x - half, y + 10, x + half, y + 23), (x, y + 20)
+
+
+def _overlap(a: Box, b: Box) -> float:
+    """Area that two boxes share."""
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    return max(0.0, width) * max(0.0, height)
 
 
 def quality_plot(result: dict[str, Any]) -> str:
@@ -112,6 +144,10 @@ def quality_plot(result: dict[str, Any]) -> str:
     colours = {
         label: COLOURS[1 + i % (len(COLOURS) - 1)] for i, label in enumerate(result["models"])
     }
-    for number, (label, backend, ms, gain) in enumerate(dots):
-        canvas.dot(ms, gain, colours[label], f"{label} {backend}", number % 3)
+    canvas.dots(
+        [
+            (ms, gain, colours[label], f"{label} {backend}".strip())
+            for label, backend, ms, gain in dots
+        ]
+    )
     return "".join(canvas.parts) + "</svg>\n"
