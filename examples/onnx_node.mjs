@@ -45,7 +45,8 @@ async function* frames(stream, size) {
 }
 
 const session = await InferenceSession.create(model);
-const memory = [1, 16, height / 8, width / 8];
+const { shape } = session.inputMetadata.find(({ name }) => name === "state_1");
+const memory = [1, shape[1], height / 8, width / 8];
 let state; // undefined at the start of a stream; make it so again after a cut
 let count = 0;
 for await (const bytes of frames(stdin, 3 * plane)) {
