@@ -1,3 +1,4 @@
+import itertools
 import json
 import xml.etree.ElementTree as ElementTree
 
@@ -110,6 +111,25 @@ def test_plot(result):
     assert (across[0] < across[1]) == (times[0] < times[1])
     words = [text.text or "" for text in drawing.findall(f"{SVG}text")]
     assert "PReNet (random weights)" in words and "tiny eager" in words
+
+
+def test_names_of_dots_that_nearly_coincide_stand_apart():
+    names = [f"size-{i}" for i in range(5)]
+    drawing = ElementTree.fromstring(
+        quality_plot(
+            {
+                "models": {n: {"b": {"ms_median": 30 + i / 10}} for i, n in enumerate(names)},
+                "quality": {n: {"gain_db": 2.0} for n in names},
+                "prenet_ms": None,
+                "size": [64, 48],
+            }
+        )
+    )
+    texts = [t for t in drawing.findall(f"{SVG}text") if (t.text or "").startswith("size-")]
+    places = [(float(t.attrib["x"]), float(t.attrib["y"])) for t in texts]
+    assert len(places) == 5
+    for (x, y), (other_x, other_y) in itertools.combinations(places, 2):
+        assert abs(x - other_x) > 40 or abs(y - other_y) >= 12
 
 
 def test_no_plot_without_quality(result):
