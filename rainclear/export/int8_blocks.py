@@ -15,7 +15,13 @@ from rainclear.export.artefact import RECORD, require_extra
 from rainclear.export.check import psnr
 from rainclear.export.frames import clip_frames, rainy_pairs
 from rainclear.export.quantise import MAX_LOSS_DB, nncf_quantise
-from rainclear.runtime.backends.blocks import BLOCK_INPUTS, BLOCK_OUTPUTS, BlockGraph, block_graph
+from rainclear.runtime.backends.blocks import (
+    BLOCK_INPUTS,
+    BLOCK_OUTPUTS,
+    MIDDLE,
+    BlockGraph,
+    block_graph,
+)
 from rainclear.runtime.backends.graph import traced
 from rainclear.runtime.backends.int8_files import int8_file
 from rainclear.runtime.backends.layout import from_blocks, to_blocks
@@ -33,10 +39,13 @@ _GOOD_DB = 45.0  # dry pictures this close to their source may lose more
 # What takes the picture in and what gives it: 8 bits there are seen. "reduce" is that of the
 # differentials, "expand" theirs, that of the memory and the veil's.
 _FLOAT = (
-    r"/take.*",
+    r"/same/.*",
     r"/stem.*",
+    r"/colour/.*",
+    r"/gain/.*",
+    r"/offset.*",
     r"/coarse_image/.*",
-    r"/refine_image/.*",
+    r"/refined/.*",
     r"/reduce/.*",
     r"/expand/.*",
 )
@@ -149,17 +158,19 @@ class _Player:
         """Pictures 1×3×H×W of frames alike, state carried; ``feeds`` gets what went in."""
         height, width = frames[0].shape[2:]
         block, _, memory = self._graph.example((1, height, width))
+        cut = torch.empty(block.shape, dtype=torch.uint8)
         state = None
         pictures = []
         for frame in frames:
             levels = frame.permute(0, 2, 3, 1).mul(255).round().to(torch.uint8).contiguous()
-            to_blocks(levels, block, self._graph.block)
+            to_blocks(levels, cut, self._graph.block)
+            torch.sub(cut, MIDDLE, out=block)
             state = state or (block.numpy().copy(), memory.numpy())
             inputs = [block.numpy().copy(), *state]
             if feeds is not None:
                 feeds.append(dict(zip(BLOCK_INPUTS, inputs, strict=True)))
-            image, _, kept = (np.array(v) for v in self._compiled(inputs).values())
-            state = image, kept
+            image, carried, _, kept = (np.array(v) for v in self._compiled(inputs).values())
+            state = carried, kept
             from_blocks(torch.from_numpy(image), levels, self._graph.block)
             pictures.append(levels.permute(0, 3, 1, 2).float().mul(1 / 255).contiguous())
         return pictures

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from functools import partial
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from rainclear.nn.pyramid import Context, GatedMemory, ResBlock, act, res_blocks
 from rainclear.nn.recurrent import RecurrentDDAiAM
@@ -57,4 +56,4 @@ class RealtimeDDAiAM(RecurrentDDAiAM):
         shallow = self.shallow(self.stem(now) + self.stem_change(change))
         deep, h = self.memory(act(self.down(act(shallow))), h)
         deep = self.deep(self.context(deep))
-        return shallow + F.pixel_shuffle(self.up(deep), 2), h
+        return shallow + self.widen(self.up(deep)), h

@@ -76,6 +76,7 @@ class RecurrentDDAiAM(nn.Module):
         super().__init__()
         self.block, self.hidden, self.w = block, hidden, w
         self.details = False
+        self.widen = nn.PixelShuffle(2)  # a module, so that a runtime may have it otherwise
         if first is not None:
             fold_reparam(first)
         self.first = first

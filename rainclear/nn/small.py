@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from rainclear.nn.pyramid import Floor, GatedMemory, act, res_blocks
 from rainclear.nn.realtime import RealtimeDDAiAM
@@ -93,7 +92,7 @@ class SmallDDAiAM(RecurrentDDAiAM):
         y = self.deep(y)
         floors = list(zip(self.up, self.after, skips, strict=True))
         for up, body, skip in reversed(floors):
-            y = body(skip + F.pixel_shuffle(up(y), 2))
+            y = body(skip + self.widen(up(y)))
         return y, h
 
 

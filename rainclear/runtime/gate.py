@@ -143,12 +143,18 @@ def score_of(spec: GateSpec, statistics: Iterable[float], *, fresh: bool = False
 
 
 def attention_maps(out: Derained, height: int, width: int) -> Maps:
-    """S⁺ of streaks and drops, 1×1×h×w float, every 4th pixel: enough for shares of an area."""
+    """S⁺ of streaks and drops, 1×1×h×w float, every 4th pixel: enough for shares of an area.
+
+    Of backends that give no others, they are taken as they are.
+    """
 
     def sampled(branch: Branch | None) -> Tensor | None:
         if branch is None:
             return None
-        return branch.attention[:1, :, :height:_STEP, :width:_STEP].float()
+        given = out.image.shape[-1] // branch.attention.shape[-1]  # each how many pixels
+        step = max(1, _STEP // given)
+        rows, columns = -(-height // given), -(-width // given)
+        return branch.attention[:1, :, :rows:step, :columns:step].float()
 
     return sampled(out.streaks), sampled(out.drops)
 

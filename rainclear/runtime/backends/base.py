@@ -54,8 +54,9 @@ class Backend(Protocol):
 
         Returns:
             What the network returns: the picture, the state to give with the next frame, and the
-            last stage with its attention maps. A graph backend reuses its buffers: what it returns
-            stays as it is while the *next* call runs, and may be overwritten by the one after.
+            last stage with its attention maps, of which every 4th pixel in both directions may be
+            all there is. A graph backend reuses its buffers: what it returns stays as it is while
+            the *next* call runs, and may be overwritten by the one after.
 
         Raises:
             DeviceError: The backend cannot run this network here.

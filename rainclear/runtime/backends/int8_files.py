@@ -9,7 +9,7 @@ from rainclear.runtime.backends.cache import cache_folder
 
 __all__ = ["int8_file", "kept_int8"]
 
-_REVISION = 2  # of the graph over blocks that such a file holds
+_REVISION = 3  # of the graph over blocks that such a file holds
 
 
 def int8_file(network: nn.Module, *, make: bool = False) -> Path | None:

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-__all__ = ["from_blocks", "maps_from_blocks", "to_blocks"]
+__all__ = ["from_blocks", "to_blocks"]
 
 
 def to_blocks(picture: Tensor, out: Tensor, block: int) -> None:
@@ -28,14 +28,6 @@ def from_blocks(blocks: Tensor, out: Tensor, block: int) -> None:
     rows = _runs(out, block * channels).reshape(n, h, block, w)
     for row in range(block):
         rows[:, :, row] = runs[..., row]
-
-
-def maps_from_blocks(blocks: Tensor, out: Tensor, block: int) -> None:
-    """Put M maps N×M×H×W together from N×H/b×W/b×M·b², in the order map, row, column."""
-    n, maps, height, width = out.shape
-    h, w = height // block, width // block
-    rows = _runs(blocks, block).reshape(n, h, w, maps, block)
-    np.copyto(_runs(out, block).reshape(n, maps, h, block, w), rows.transpose(0, 3, 1, 4, 2))
 
 
 def _runs(tensor: Tensor, length: int) -> npt.NDArray[np.void]:

@@ -10,11 +10,18 @@ from torch import Tensor
 from rainclear.errors import DeviceError
 from rainclear.nn.output import Branch, Derained, Stage
 from rainclear.runtime.backends.base import Program, require
-from rainclear.runtime.backends.blocks import BLOCK_INPUTS, BLOCK_OUTPUTS, BlockGraph, block_graph
+from rainclear.runtime.backends.blocks import (
+    BLOCK_INPUTS,
+    BLOCK_OUTPUTS,
+    MIDDLE,
+    BlockGraph,
+    block_graph,
+)
 from rainclear.runtime.backends.graph import traced
-from rainclear.runtime.backends.layout import from_blocks, maps_from_blocks, to_blocks
+from rainclear.runtime.backends.layout import from_blocks, to_blocks
 from rainclear.runtime.backends.quiet import import_quietly
 from rainclear.runtime.backends.static import KEPT, GraphBackend, Runner
+from rainclear.runtime.device import one_thread
 
 __all__ = ["OpenVinoBackend"]
 
@@ -42,6 +49,7 @@ class OpenVinoBackend(GraphBackend):
             )
         super().__init__(program)
         self._graph = block_graph(self._network, byte=False)
+        self._carried = program.dtype if program.dtype == torch.bfloat16 else torch.float32
         self._of_blocks: OrderedDict[tuple[bool, int, int, int], _Blocks] = OrderedDict()
 
     @property
@@ -79,6 +87,7 @@ class OpenVinoBackend(GraphBackend):
         assert self._graph is not None
         with torch.inference_mode(False):
             self._graph.byte = byte
+            self._graph.dtype = self._carried if byte else torch.float32
             inputs = self._graph.example(shape)
             core = import_quietly("openvino").Core()
             runner = self._compile(core, self._model(core, inputs))
@@ -124,7 +133,10 @@ class OpenVinoBackend(GraphBackend):
             request.infer()
 
         def shared(tensor: Tensor) -> Any:
-            return openvino.Tensor(tensor.numpy(), shared_memory=True)
+            if tensor.dtype != torch.bfloat16:
+                return openvino.Tensor(tensor.numpy(), shared_memory=True)
+            bits = tensor.view(torch.int16).numpy()  # NumPy has no bfloat16
+            return openvino.Tensor(bits, list(tensor.shape), openvino.Type.bf16)
 
         return run
 
@@ -132,7 +144,7 @@ class OpenVinoBackend(GraphBackend):
 class _Blocks:
     """A graph over blocks for one shape, with its buffers: two of each that is handed out.
 
-    The state is the picture before, in blocks, and the memory, channels last.
+    The state is the picture before, in blocks and less the middle, and the memory, channels last.
 
     Args:
         graph: What was compiled.
@@ -151,39 +163,42 @@ class _Blocks:
         self._block, self._byte, self._runner = graph.block, graph.byte, runner
         self._frame, previous, self._empty = inputs
         count, height, width = shape
-        maps = 2 * graph.block**2
-        self.picture = previous.new_empty(count, height, width, 3)
+        pixels = torch.uint8 if graph.byte else torch.float32
+        self.picture = torch.empty(count, height, width, 3, dtype=pixels)
+        self._cut = torch.empty(previous.shape, dtype=pixels)
         self._sets = [
             (
+                torch.empty_like(self._cut),
                 torch.empty_like(previous),
-                torch.empty(*previous.shape[:3], maps),
+                torch.empty(*previous.shape[:3], 2),
                 torch.empty_like(self._empty),
-                self.picture.new_empty(self.picture.shape),
-                torch.empty(count, 2, height, width),
+                torch.empty_like(self.picture),
             )
             for _ in range(2)
         ]
 
     def run(self, picture: Tensor, state: tuple[Tensor, ...] | None) -> Derained:
         """Run on N×H×W×3, uint8 or float32 levels."""
-        to_blocks(picture, self._frame, self._block)
+        to_blocks(picture, self._cut, self._block)
+        with one_thread():
+            self._frame.copy_(self._cut).sub_(MIDDLE)
         before = (self._frame, self._empty) if state is None else (self._taken(state[0]), state[1])
         self._sets.reverse()
         if any(s.data_ptr() in {t.data_ptr() for t in self._sets[0]} for s in before):
             self._sets.reverse()
-        image, maps, memory, shown, attention = self._sets[0]
-        self._runner((self._frame, *before), (image, maps, memory))
+        image, carried, maps, memory, shown = self._sets[0]
+        self._runner((self._frame, *before), (image, carried, maps, memory))
         from_blocks(image, shown, self._block)
-        maps_from_blocks(maps, attention, self._block)
+        attention = maps.permute(0, 3, 1, 2)
         streaks, drops = (
             Branch(attention=attention[:, i : i + 1], heavy=None, light=None, image=None)
             for i in range(2)
         )
         result = (shown if self._byte else shown.mul_(_UNIT)).permute(0, 3, 1, 2)
-        return Derained(result, (image, memory), (Stage(result, streaks, drops),))
+        return Derained(result, (carried, memory), (Stage(result, streaks, drops),))
 
-    def _taken(self, image: Tensor) -> Tensor:
+    def _taken(self, picture: Tensor) -> Tensor:
         """The picture before as this graph takes it, should it come from the other one."""
-        if image.dtype == self._frame.dtype:
-            return image
-        return image.clamp(0, 255).round().to(torch.uint8) if self._byte else image.float()
+        if picture.dtype == self._frame.dtype:
+            return picture
+        return (picture + MIDDLE).round().sub_(MIDDLE).to(self._frame.dtype)

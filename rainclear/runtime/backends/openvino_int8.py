@@ -31,6 +31,7 @@ class OpenVinoInt8Backend(OpenVinoBackend):
 
     def __init__(self, program: Program) -> None:
         super().__init__(program)
+        self._carried = torch.float32  # as in the file
         path = int8_file(program.network)
         if self._graph is None or path is None or not path.is_file():
             raise DeviceError(

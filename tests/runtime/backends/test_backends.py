@@ -15,6 +15,7 @@ from rainclear.runtime.backends.base import BACKENDS, EXTRAS, Program, start_sta
 from rainclear.runtime.backends.graph import signature_of
 from rainclear.runtime.backends.make import FORMATS, check_name, make_backend, make_program
 from rainclear.runtime.backends.measure import moving_frames
+from rainclear.runtime.gate import attention_maps
 
 
 def installed(name):
@@ -46,9 +47,8 @@ def play(backend, frames):
     for frame in frames:
         out = backend.run(frame, state)
         state = out.state
-        answers.append(
-            [t.float().clone() for t in (out.image, out.streaks.attention, out.drops.attention)]
-        )
+        maps = attention_maps(out, *frame.shape[2:])  # what all backends give of them
+        answers.append([t.float().clone() for t in (out.image, *maps)])
     return answers
 
 

@@ -7,7 +7,7 @@ from rainclear.nn.small import SmallDDAiAM
 from rainclear.runtime.backends.base import Program
 from rainclear.runtime.backends.blocks import block_graph
 from rainclear.runtime.backends.eager import EagerBackend
-from rainclear.runtime.backends.layout import from_blocks, maps_from_blocks, to_blocks
+from rainclear.runtime.backends.layout import from_blocks, to_blocks
 from rainclear.runtime.backends.measure import moving_frames
 
 
@@ -45,14 +45,6 @@ def test_blocks_are_pixel_unshuffle_in_another_order(dtype):
     back = torch.empty_like(picture)
     from_blocks(blocks, back, 4)
     assert torch.equal(back, picture)
-
-
-def test_maps_are_pixel_shuffled():
-    blocks = torch.rand(2, 3, 5, 32)
-    out = torch.empty(2, 2, 12, 20)
-    maps_from_blocks(blocks, out, 4)
-    wanted = torch.nn.functional.pixel_shuffle(blocks.permute(0, 3, 1, 2), 4)
-    assert torch.equal(out, wanted)
 
 
 @pytest.mark.parametrize("veil", [False, True])
@@ -99,7 +91,8 @@ def test_bytes_in_and_out_are_eagers_pictures(openvino, descriptor, cpu):
         gap = (out.image.float() - 255 * want.image.clamp(0, 1)).abs()
         assert float(gap.max()) < 1.0  # half a level is rounding, and the state is rounded too
         for got, right in ((out.streaks, want.streaks), (out.drops, want.drops)):
-            torch.testing.assert_close(got.attention, right.attention, atol=5e-3, rtol=0)
+            first_of_blocks = right.attention[..., ::4, ::4]
+            torch.testing.assert_close(got.attention, first_of_blocks, atol=5e-3, rtol=0)
 
 
 def test_bytes_and_floats_may_take_turns(openvino, descriptor, cpu):
