@@ -16,6 +16,7 @@ from rainclear.runtime.derainer import Derainer
 from rainclear.runtime.gate import (
     STATISTICS,
     RainGate,
+    attention_maps,
     find_gate,
     read_gate,
     score_of,
@@ -128,6 +129,16 @@ def test_padding_does_not_count():
     streaks[:, 40:] = 1.0
     reading = RainGate(None)(answer(streaks, None), 64, 40)
     assert (reading.score, reading.heavy) == (0, 0)
+
+
+@pytest.mark.parametrize("given", [1, 2, 4])
+def test_maps_of_every_fourth_pixel_will_do(given):
+    streaks, drops = torch.rand(2, 64, 64)
+    height, width = 50, 61  # the rest is padding
+    sampled = answer(streaks[::given, ::given], drops[::given, ::given])
+    want = attention_maps(answer(streaks, drops), height, width)
+    for got, right in zip(attention_maps(sampled, height, width), want, strict=True):
+        assert torch.equal(got, right) and right.shape == (1, 1, 13, 16)
 
 
 def test_without_a_gate_the_score_is_the_mean_attention():

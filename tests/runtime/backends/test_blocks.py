@@ -95,8 +95,24 @@ def test_bytes_in_and_out_are_eagers_pictures(openvino, descriptor, cpu):
             torch.testing.assert_close(got.attention, first_of_blocks, atol=5e-3, rtol=0)
 
 
-def test_bytes_and_floats_may_take_turns(openvino, descriptor, cpu):
-    program = Program(network=made(), descriptor=descriptor, device=cpu)
+def test_in_bf16_the_picture_before_is_carried_exactly(openvino, descriptor, cpu):
+    network = made(veil=True)
+    program = Program(network=network, descriptor=descriptor, device=cpu, dtype=torch.bfloat16)
+    backend = openvino(program)
+    state = None
+    for frame in moving_frames((48, 64), 3):
+        levels = (frame * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+        out = backend.run_bytes(levels, state)
+        state = out.state
+        carried, back = state[0], torch.empty(1, 48, 64, 3)
+        assert carried.dtype == torch.bfloat16
+        from_blocks(carried.float(), back, 4)
+        assert torch.equal(back + 127.5, out.image.permute(0, 2, 3, 1).float())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_bytes_and_floats_may_take_turns(openvino, descriptor, cpu, dtype):
+    program = Program(network=made(), descriptor=descriptor, device=cpu, dtype=dtype)
     one, two, three = moving_frames((32, 32), 3)
     backend, floats = openvino(program), openvino(program)
     levels = (one * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
@@ -105,6 +121,7 @@ def test_bytes_and_floats_may_take_turns(openvino, descriptor, cpu):
     state = floats.run(one, None).state
     want = floats.run(three, floats.run(two, state).state).image
     torch.testing.assert_close(got, want, atol=0.01, rtol=0)
+    backend.run_bytes(levels, backend.run(two, None).state)  # and back
 
 
 def test_what_bytes_returned_outlives_one_more_call(openvino, descriptor, cpu):
