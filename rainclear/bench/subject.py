@@ -39,7 +39,8 @@ class Cost:
     """What a network costs, however it is run.
 
     Attributes:
-        parameters: Numbers in its weights, folded.
+        parameters: Numbers in the weights that a frame runs through, folded; heads that nothing
+            but training reads are none of them.
         multiply_adds: Of one frame amid a stream, in convolutions and matrix products.
     """
 
@@ -87,7 +88,10 @@ def cost(network: nn.Module, size: tuple[int, int]) -> Cost:
     shapes = copy.deepcopy(network).to("meta")
     frame = torch.empty(1, 3, *size, device="meta")
     state = shapes(frame).state
+    run: set[nn.Module] = set()
+    for module in shapes.modules():
+        module.register_forward_hook(lambda module, *_: run.add(module))
     with FlopCounterMode(display=False) as counter:
         shapes(frame, state)
-    parameters = sum(p.numel() for p in network.parameters())
+    parameters = sum(p.numel() for module in run for p in module.parameters(recurse=False))
     return Cost(parameters=parameters, multiply_adds=counter.get_total_flops() // 2)
