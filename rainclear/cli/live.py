@@ -97,6 +97,7 @@ def _forget_closed_stdout() -> None:
 
 
 def _restorer(settings: "DerainerOptions", *, adaptive: bool) -> "Restore":
+    from rainclear.runtime.adaptive import prepared_stream
     from rainclear.runtime.device import resolve_device
 
     if adaptive:
@@ -123,4 +124,4 @@ def _restorer(settings: "DerainerOptions", *, adaptive: bool) -> "Restore":
             compiled=settings.backend == "compile",
         )
         return pipeline.stream
-    return settings.open().stream
+    return prepared_stream(settings.open())

@@ -158,7 +158,9 @@ class DerainPredictor(DetectionPredictor):
         ]
 
     def _derain(self, bgr: BGR, stream: str | None) -> DerainedPicture:
-        return self._derainer(np.ascontiguousarray(bgr), stream)
+        kind: Any = self.source_type
+        frames = None if kind.stream else getattr(self.dataset, "frames", None) or 0
+        return self._derainer(np.ascontiguousarray(bgr), stream, frames=frames)
 
     def _in_memory(self) -> bool:
         kind: Any = self.source_type

@@ -59,7 +59,7 @@ class StreamDerainer:
     ) -> None:
         folder = find_model(model)
         self._gate = find_gate(folder, gate)
-        self._network = load_model(model)
+        self._folder, self._network = folder, load_model(model)
         self._descriptor = network_of(folder.spec.architecture)
         self._device, self._precision = device, precision
         self._stills = self._derainer()
@@ -74,12 +74,16 @@ class StreamDerainer:
         for name in self._streams.keys() - set(streams):
             del self._streams[name]
 
-    def __call__(self, bgr: npt.NDArray[np.uint8], stream: str | None) -> DerainedPicture:
+    def __call__(
+        self, bgr: npt.NDArray[np.uint8], stream: str | None, *, frames: int | None = 0
+    ) -> DerainedPicture:
         """Derain the next frame of a stream, or a still that stands for itself.
 
         Args:
             bgr: H×W×3 uint8, as OpenCV gives it.
             stream: Name of its stream; ``None`` for a still.
+            frames: Frames of a stream that begins, ``None`` without end: for a long one the
+                fastest backend is found out first (:meth:`rainclear.Derainer.prepare`).
 
         Raises:
             InputError: The array has another shape or type.
@@ -90,6 +94,8 @@ class StreamDerainer:
         else:
             if stream not in self._streams:
                 self._streams[stream] = self._derainer()
+                height, width = bgr.shape[:2]
+                self._streams[stream].prepare((height, width), frames=frames)
             derainer = self._streams[stream]
         return DerainedPicture(pixels=derainer(bgr), reading=derainer.reading)
 
@@ -100,4 +106,5 @@ class StreamDerainer:
             device=self._device,
             precision=self._precision,
             gate=RainGate(self._gate),
+            folder=self._folder,
         )

@@ -37,7 +37,8 @@ _CALIBRATED = ("moderate", "heavy")
 _GOOD_DB = 45.0  # dry pictures this close to their source may lose more
 
 # What takes the picture in and what gives it: 8 bits there are seen. "reduce" is that of the
-# differentials, "expand" theirs, that of the memory and the veil's.
+# differentials and the context, "expand" theirs and the memory's; the last two lines are the
+# veil's layers and what the rain gate reads. Each has to fit a layer's whole name.
 _FLOAT = (
     r"/same/.*",
     r"/stem.*",
@@ -46,8 +47,10 @@ _FLOAT = (
     r"/offset.*",
     r"/coarse_image/.*",
     r"/refined/.*",
-    r"/reduce/.*",
-    r"/expand/.*",
+    r".*/reduce/.*",
+    r".*/expand/.*",
+    r"/(read|mix|around\.\d|fuse\.\d|frame|expand)/.*",
+    r"/shown/.*",
 )
 
 Clip = list[tuple[Tensor, Tensor]]

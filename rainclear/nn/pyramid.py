@@ -13,6 +13,7 @@ __all__ = [
     "ResBlock",
     "WindowGate",
     "act",
+    "means",
     "res_blocks",
 ]
 
@@ -20,6 +21,17 @@ __all__ = [
 def act(x: Tensor) -> Tensor:
     """The networks' nonlinearity, LeakyReLU."""
     return F.leaky_relu(x, 0.1)
+
+
+def means(x: Tensor, side: int) -> Tensor:
+    """Means over cells of ``side``² values, those at the edges over what there is of them.
+
+    Cells are no larger than ``x``, which runtimes insist on.
+    """
+    cell = (side, side)
+    if not torch.compiler.is_compiling():  # an exported program serves other sizes, too
+        cell = (min(side, int(x.shape[-2])), min(side, int(x.shape[-1])))
+    return F.avg_pool2d(x, cell, ceil_mode=True, count_include_pad=False)
 
 
 class WindowGate(nn.Module):
@@ -108,7 +120,7 @@ class Context(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Features N×C×H×W in and out."""
-        y = self.reduce(F.avg_pool2d(x, 4, ceil_mode=True, count_include_pad=False))
+        y = self.reduce(means(x, 4))
         for conv in self.body:
             y = act(conv(y))
         y = F.interpolate(self.expand(y), size=x.shape[-2:], mode="bilinear", align_corners=False)

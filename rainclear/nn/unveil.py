@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rainclear.nn.pyramid import act
+from rainclear.nn.pyramid import act, means
 
 __all__ = ["Unveil"]
 
@@ -56,7 +56,7 @@ class Unveil(nn.Module):
 
     def average(self, x: Tensor) -> Tensor:
         """Means over the cells, those at the edges over what there is of them."""
-        return F.avg_pool2d(x, self.cell, ceil_mode=True, count_include_pad=False)
+        return means(x, self.cell)
 
     def maps(self, features: Tensor, attentions: Tensor, colours: Tensor) -> tuple[Tensor, Tensor]:
         """Gain and offset for each colour, two of N×3×h×w, h and w counting cells.

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, Protocol
 
 import cv2
@@ -12,7 +13,15 @@ import numpy.typing as npt
 from rainclear.frame import Frame
 from rainclear.runtime.derainer import Derainer
 
-__all__ = ["AdaptiveDerainer", "HalfSize", "Level", "Pace", "Untouched", "levels_of"]
+__all__ = [
+    "AdaptiveDerainer",
+    "HalfSize",
+    "Level",
+    "Pace",
+    "Untouched",
+    "levels_of",
+    "prepared_stream",
+]
 
 REALTIME = "d-daiam-rt"
 _WEIGHT = 0.2
@@ -24,6 +33,10 @@ class Restorer(Protocol):
     @property
     def rain_score(self) -> float:
         """How rainy the last frame was, 0..1."""
+        ...
+
+    def prepare(self, size: tuple[int, int]) -> None:
+        """Get ready for a stream of pictures of ``size``, height and width."""
         ...
 
     def process(self, rgb: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -65,11 +78,15 @@ class HalfSize:
         """Forget the frames seen so far."""
         self._restorer.reset()
 
+    def prepare(self, size: tuple[int, int]) -> None:
+        """Get ready for a stream of pictures of ``size``, height and width."""
+        self._restorer.prepare(_half(size))
+
     def process(self, rgb: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Derain the next frame, H×W×3 RGB uint8 or uint16."""
         height, width = rgb.shape[:2]
-        half = (max(1, width // 2), max(1, height // 2))
-        small = cv2.resize(rgb, half, interpolation=cv2.INTER_AREA)
+        rows, columns = _half((height, width))
+        small = cv2.resize(rgb, (columns, rows), interpolation=cv2.INTER_AREA)
         change = self._restorer.process(small).astype(np.float32) - small
         whole = rgb + cv2.resize(change, (width, height), interpolation=cv2.INTER_LINEAR)
         clear: npt.NDArray[Any] = np.rint(whole.clip(0, np.iinfo(rgb.dtype).max)).astype(rgb.dtype)
@@ -80,6 +97,9 @@ class Untouched:
     """Passes frames as they came."""
 
     rain_score = 0.0
+
+    def prepare(self, size: tuple[int, int]) -> None:
+        """Nothing to get ready."""
 
     def process(self, rgb: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The frame itself."""
@@ -185,6 +205,10 @@ class AdaptiveDerainer:
         """
         last: tuple[float, int] | None = None
         current: Level | None = None
+        first, frames = _peeked(frames)
+        if first is not None:
+            for level in self._levels:
+                level.restorer.prepare((first.pixels.shape[0], first.pixels.shape[1]))
         for frame in frames:
             level = self._levels[self._pace.level]
             if level is not current:
@@ -220,6 +244,29 @@ def levels_of(model: str = REALTIME, **options: Any) -> list[Level]:
     small = Derainer(cheapest, gate=gate if cheapest == model else False, **options)
     levels.append(Level(name=f"{cheapest} at half size", restorer=HalfSize(small)))
     return [*levels, Level(name="untouched", restorer=Untouched())]
+
+
+def prepared_stream(derainer: Derainer) -> Callable[[Iterable[Frame]], Iterator[Frame]]:
+    """``derainer.stream`` for frames without end: made ready for the first of them."""
+
+    def stream(frames: Iterable[Frame]) -> Iterator[Frame]:
+        first, frames = _peeked(frames)
+        if first is not None:
+            derainer.prepare((first.pixels.shape[0], first.pixels.shape[1]))
+        yield from derainer.stream(frames)
+
+    return stream
+
+
+def _peeked(frames: Iterable[Frame]) -> tuple[Frame | None, Iterable[Frame]]:
+    """The first of the frames, and all of them."""
+    rest = iter(frames)
+    first = next(rest, None)
+    return first, rest if first is None else chain([first], rest)
+
+
+def _half(size: tuple[int, int]) -> tuple[int, int]:
+    return max(1, size[0] // 2), max(1, size[1] // 2)
 
 
 def _mean(before: float | None, value: float) -> float:

@@ -36,6 +36,8 @@ class VideoCapture:
         model: Name of a model or path of its folder.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
+        backend: As for :class:`rainclear.Derainer`. With ``auto`` the fastest is measured when a
+            camera or a long file of a size that is new to this machine is opened, in some seconds.
         gate: Rain gate; by default the model's own, if it has one. Dry frames then pass untouched.
 
     Raises:
@@ -52,9 +54,12 @@ class VideoCapture:
         model: str = "d-daiam-rt",
         device: str = "auto",
         precision: str = "auto",
+        backend: str = "auto",
         gate: GateChoice = None,
     ) -> None:
-        self._derainer = derainer or Derainer(model, device=device, precision=precision, gate=gate)
+        self._derainer = derainer or Derainer(
+            model, device=device, precision=precision, backend=backend, gate=gate
+        )
         self._derainer.reset()
         self._capture: Any = cv2.VideoCapture()
         if source is not None:
@@ -73,7 +78,18 @@ class VideoCapture:
     def open(self, source: str | int, api: int = cv2.CAP_ANY) -> bool:
         """Open another source; whether that went well."""
         self._derainer.reset()
-        return bool(self._capture.open(source, api))
+        opened = bool(self._capture.open(source, api))
+        width, height, frames = (
+            int(self._capture.get(prop))
+            for prop in (
+                cv2.CAP_PROP_FRAME_WIDTH,
+                cv2.CAP_PROP_FRAME_HEIGHT,
+                cv2.CAP_PROP_FRAME_COUNT,
+            )
+        )
+        if opened and width > 0 and height > 0:
+            self._derainer.prepare((height, width), frames=frames if frames > 0 else None)
+        return opened
 
     def isOpened(self) -> bool:
         """Whether there is a source to read from."""

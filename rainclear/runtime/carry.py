@@ -19,6 +19,8 @@ from rainclear.runtime.stream_state import StreamState
 __all__ = ["carried", "restore", "settings_of"]
 
 _NETWORK = "state."
+_FORM = "2"
+"""Of the states that backends hand out; raised where one comes to mean something else."""
 _STRIDES = "strides"
 
 
@@ -82,6 +84,7 @@ def settings_of(derainer: Derainer, size: tuple[int, int]) -> dict[str, str]:
     return {
         "device": derainer.device.type,
         "backend": derainer.backend_for(size),
+        "form of the state": _FORM,
         "rain gate": "none" if derainer.gate is None else derainer.gate.model_dump_json(),
     }
 

@@ -15,7 +15,7 @@ from rainclear.frame import Frame
 from rainclear.nn.output import Derained
 from rainclear.nn.registry import Network
 from rainclear.runtime.backends.auto import AutoBackend
-from rainclear.runtime.backends.base import Backend, ByteBackend, byte_backend
+from rainclear.runtime.backends.base import Backend, byte_backend
 from rainclear.runtime.backends.open import open_backend
 from rainclear.runtime.cuts import same_scene, thumbnail
 from rainclear.runtime.device import one_thread, resolve_device
@@ -23,7 +23,7 @@ from rainclear.runtime.gate import GateChoice, RainGate, RainReading, find_gate
 from rainclear.runtime.load import load_model, network_of
 from rainclear.runtime.pixels import Picture, as_bytes, as_input, as_picture, check_picture
 from rainclear.runtime.stream_state import StreamState
-from rainclear.zoo import find_model
+from rainclear.zoo import ModelFolder, find_model
 
 __all__ = ["Derainer"]
 
@@ -98,11 +98,22 @@ class Derainer:
         device: str = "auto",
         precision: str = "auto",
         gate: RainGate | None = None,
+        folder: ModelFolder | None = None,
     ) -> "Derainer":
-        """Wrap a network that is at hand, such as one being trained."""
+        """Wrap a network that is at hand, such as one being trained.
+
+        With the ``folder`` of the model that it is, the backend is ``auto``, else ``eager``.
+        """
         self = cls.__new__(cls)
         self._device = resolve_device(device)
-        runs = open_backend(network.eval(), descriptor, device=self._device, precision=precision)
+        runs = open_backend(
+            network.eval(),
+            descriptor,
+            device=self._device,
+            precision=precision,
+            name="auto",
+            folder=folder,
+        )
         self._init(runs, descriptor, gate)
         return self
 
@@ -152,15 +163,17 @@ class Derainer:
 
     def backend_for(self, size: tuple[int, int]) -> str:
         """Name of the backend for pictures of ``size``, height and width, after ``prepare``."""
-        if isinstance(self._backend, AutoBackend):
-            return self._backend.chosen(self._padded(size)).name
-        return self._backend.name
+        return self._running(size).name
 
     @property
     def state(self) -> StreamState:
-        """What goes on to the next frame; given back by :meth:`restore`, the stream goes on."""
+        """What goes on to the next frame; given back by :meth:`restore`, the stream goes on.
+
+        A copy: backends write the frames to come into the same memory.
+        """
+        network = self._state
         return StreamState(
-            network=self._state,
+            network=None if network is None else tuple(tensor.clone() for tensor in network),
             in_bytes=self._in_bytes,
             thumbnail=self._thumbnail,
             size=self._size,
@@ -171,6 +184,7 @@ class Derainer:
         """Go on after the frame at which a derainer of the same settings had this state."""
         self._state = state.network
         self._in_bytes = state.in_bytes
+        self._made_by: Backend | None = None
         self._thumbnail = state.thumbnail
         self._size = state.size
         self._gate.restore(state.gate)
@@ -223,17 +237,19 @@ class Derainer:
         """
         check_picture(rgb, np.uint8, np.uint16)
         height, width = rgb.shape[:2]
-        taker = self._byte_backend(rgb)
+        backend = self._running((height, width))
+        taker = byte_backend(backend) if rgb.dtype == np.uint8 else None
         multiple = self._descriptor.size_multiple
         x = as_input(rgb, multiple, self._device) if taker is None else as_bytes(rgb, multiple)
         in_bytes = taker is not None
-        if self._in_bytes not in (None, in_bytes):  # the two keep their states in different forms
+        # Both ways, and each backend, keep their states in a form of their own.
+        if self._in_bytes not in (None, in_bytes) or self._made_by not in (None, backend):
             self._state = None
-        self._in_bytes = in_bytes
+        self._in_bytes, self._made_by = in_bytes, backend
         with one_thread():
             self._reset_at_cut(x if taker is None else x.permute(0, 3, 1, 2), (height, width))
         fresh = self._descriptor.stateful and self._state is None
-        runs = self._backend.run if taker is None else taker.run_bytes
+        runs = backend.run if taker is None else taker.run_bytes
         out: Derained = runs(x, self._state)
         self._state = out.state
         with one_thread():
@@ -250,13 +266,11 @@ class Derainer:
         m = self._descriptor.size_multiple
         return size[0] + -size[0] % m, size[1] + -size[1] % m
 
-    def _byte_backend(self, rgb: Picture) -> ByteBackend | None:
-        """The backend, if it takes these pixels as they are."""
-        if rgb.dtype != np.uint8:
-            return None
+    def _running(self, size: tuple[int, int]) -> Backend:
+        """What runs pictures of ``size``, height and width."""
         if isinstance(self._backend, AutoBackend):
-            return self._backend.bytes_for(self._padded((rgb.shape[0], rgb.shape[1])))
-        return byte_backend(self._backend)
+            return self._backend.chosen(self._padded(size))
+        return self._backend
 
     def _reset_at_cut(self, x: Tensor, size: tuple[int, int]) -> None:
         if not self._descriptor.stateful:

@@ -16,6 +16,7 @@ from rainclear.runtime.adaptive import (
     Pace,
     Untouched,
     levels_of,
+    prepared_stream,
 )
 
 
@@ -90,7 +91,10 @@ class Fake:
 
     def __init__(self, clock, cost, mark):
         self.clock, self.cost, self.mark = clock, cost, mark
-        self.rain_score, self.resets = mark / 100, 0
+        self.rain_score, self.resets, self.sizes = mark / 100, 0, []
+
+    def prepare(self, size):
+        self.sizes.append(size)
 
     def process(self, rgb):
         self.clock[0] += self.cost
@@ -127,6 +131,7 @@ def test_a_stream_says_what_was_done_to_each_frame():
     # Dropped frames are no reason to think that the camera is slow.
     assert any(b.index - a.index > 1 for a, b in pairwise(out))
     # What a level remembers is old when it is its turn again.
+    assert slow.sizes == quick.sizes == [(4, 4)]  # before the first frame, and once
     assert slow.resets == 1 + sum((a, b) == ("quick", "slow") for a, b in pairwise(names))
 
 
@@ -154,6 +159,22 @@ def test_half_the_size_keeps_what_the_network_keeps(dtype, shape):
     out = HalfSize(Same()).process(rgb)
     assert out.dtype == dtype
     np.testing.assert_array_equal(out, rgb)
+
+
+def test_a_stream_without_end_is_made_ready_for():
+    calls = []
+
+    class Recorder:
+        def prepare(self, size):
+            calls.append(size)
+
+        def stream(self, frames):
+            yield from (calls.append(f.index) or f for f in frames)
+
+    frames = [Frame(pixels=np.zeros((6, 8, 3), np.uint8), index=n) for n in range(2)]
+    assert list(prepared_stream(Recorder())(iter(frames))) == frames
+    assert calls == [(6, 8), 0, 1]
+    assert list(prepared_stream(Recorder())([])) == []
 
 
 def test_half_the_size_takes_off_what_the_network_takes_off():

@@ -24,6 +24,15 @@ def test_it_reads_what_opencv_reads_derained(clip, derainer):
     assert 0 < capture.rain_score < 1
 
 
+def test_what_is_opened_is_made_ready_for(clip, derainer, monkeypatch):
+    calls = []
+    monkeypatch.setattr(derainer, "prepare", lambda size, frames: calls.append((size, frames)))
+    capture = rainclear.VideoCapture(clip, derainer=derainer)
+    assert calls == [((48, 64), 4)]
+    capture.open("none.mp4")
+    assert len(calls) == 1
+
+
 def test_properties_are_those_of_opencv(clip, derainer):
     plain, capture = cv2.VideoCapture(clip), rainclear.VideoCapture(clip, derainer=derainer)
     for prop in ("FRAME_WIDTH", "FRAME_HEIGHT", "FPS", "FRAME_COUNT", "FOURCC"):

@@ -115,6 +115,20 @@ def test_a_stream_goes_on_from_its_state(derainer, picture):
     np.testing.assert_array_equal(derainer.process(picture(1)), wanted)
 
 
+@pytest.mark.parametrize("backend", ["eager", "onnxruntime", "openvino"])
+def test_a_state_outlives_the_frames_after_it(tiny_model, picture, backend):
+    if backend != "eager":
+        pytest.importorskip(backend)
+    derainer = Derainer(str(tiny_model), device="cpu", precision="fp32", backend=backend)
+    derainer.process(picture(0))
+    state = derainer.state
+    wanted = derainer.process(picture(1))
+    for seed in range(2, 6):
+        derainer.process(picture(seed))
+    derainer.restore(state)
+    np.testing.assert_array_equal(derainer.process(picture(1)), wanted)
+
+
 @pytest.mark.parametrize("size", [(80, 56), (62, 46)])
 def test_another_size_starts_a_new_stream(derainer, picture, size):
     # 62x46 is padded to the same 64x48 as the frame before it.

@@ -19,10 +19,8 @@ from rainclear.runtime.backends.base import (
     BACKENDS,
     Backend,
     BackendName,
-    ByteBackend,
-    byte_backend,
 )
-from rainclear.runtime.backends.int8_files import kept_int8
+from rainclear.runtime.backends.int8_files import INT8_REVISION, kept_int8
 from rainclear.runtime.backends.machine import inspect_machine
 from rainclear.runtime.backends.make import make_backend, make_program
 from rainclear.runtime.backends.measure import Timing, measure
@@ -30,7 +28,7 @@ from rainclear.runtime.backends.measure import Timing, measure
 __all__ = ["AutoBackend", "Choice", "Subject", "candidates", "known_choice", "tune"]
 
 _FILE = "backends.json"
-_REVISION = 2  # of the measurement and of the file
+_REVISION = 3  # of the measurement, of what is measured and of the file
 _WORTH_PIXELS = 1e8  # of a stream; below, measuring takes longer than any backend could save
 
 _IN_MEMORY: dict[str, "Choice"] = {}
@@ -70,6 +68,12 @@ class Choice(Settings):
     backend: BackendName
     timings: tuple[_Row, ...]
 
+    @property
+    def ranking(self) -> tuple[BackendName, ...]:
+        """The choice, then what else was right, the fastest first, then ``eager``."""
+        timed = sorted((t.ms, t.backend) for t in self.timings if t.ms is not None)
+        return tuple(dict.fromkeys((self.backend, *(name for _, name in timed), "eager")))
+
 
 def candidates(device: torch.device) -> tuple[BackendName, ...]:
     """Backends that ``auto`` weighs: all but ``compile``, which compiles for a minute at a start.
@@ -89,7 +93,8 @@ def _key(subject: Subject, size: tuple[int, int]) -> str:
         "model": subject.model,
         "device": str(subject.device),
         "precision": subject.precision,
-        "int8": kept_int8(),  # one that was made since may be faster than what was chosen
+        # One that was made since may be faster than what was chosen; an older kind does not run.
+        "int8": [INT8_REVISION, *kept_int8()],
     }
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     return f"{size[1]}x{size[0]}-{digest}"
@@ -168,10 +173,12 @@ class AutoBackend:
         """The backend for ``size``."""
         if size not in self._by_size:
             choice = known_choice(self._subject, size)
-            try:
-                self._by_size[size] = self._make("eager" if choice is None else choice.backend)
-            except RainclearError:  # what ran when it was measured does not run any more
-                self._by_size[size] = self._make("eager")
+            for name in ("eager",) if choice is None else choice.ranking:
+                try:
+                    self._by_size[size] = self._make(name)
+                    break
+                except RainclearError:  # what ran when it was measured does not run any more
+                    continue
         return self._by_size[size]
 
     def _make(self, name: BackendName) -> Backend:
@@ -189,7 +196,3 @@ class AutoBackend:
     def run(self, batch: Tensor, state: tuple[Tensor, ...] | None) -> Derained:
         """See :class:`rainclear.runtime.backends.base.Backend`."""
         return self.chosen((batch.shape[2], batch.shape[3])).run(batch, state)
-
-    def bytes_for(self, size: tuple[int, int]) -> ByteBackend | None:
-        """The backend for ``size`` (height, width), if it takes 8-bit pictures as they are."""
-        return byte_backend(self.chosen(size))

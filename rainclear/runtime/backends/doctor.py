@@ -71,7 +71,7 @@ def examine(
     else:
         rows = [row.model_dump() for row in choice.timings]
         auto = {
-            "backend": choice.backend,
+            "backend": next(name for name in choice.ranking if usable[name]["usable"]),
             "reason": f"fastest of those whose pictures agree with PyTorch's at {label}",
             "timings": rows,
         }

@@ -7,9 +7,10 @@ from torch import nn
 
 from rainclear.runtime.backends.cache import cache_folder
 
-__all__ = ["int8_file", "kept_int8"]
+__all__ = ["INT8_REVISION", "int8_file", "kept_int8"]
 
-_REVISION = 3  # of the graph over blocks that such a file holds
+INT8_REVISION = 3
+"""Of the graph over blocks that such a file holds."""
 
 
 def int8_file(network: nn.Module, *, make: bool = False) -> Path | None:
@@ -25,7 +26,7 @@ def int8_file(network: nn.Module, *, make: bool = False) -> Path | None:
     folder = cache_folder(make=make)
     if folder is None:
         return None
-    digest = hashlib.sha256(f"{_REVISION} {type(network).__name__}".encode())
+    digest = hashlib.sha256(f"{INT8_REVISION} {type(network).__name__}".encode())
     for name, value in sorted(network.state_dict().items()):
         digest.update(name.encode())
         digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())

@@ -101,11 +101,11 @@ class OpenVinoBackend(GraphBackend):
         """The graph over blocks for inputs of these shapes."""
         assert self._graph is not None
         names = BLOCK_INPUTS, BLOCK_OUTPUTS
-        return core.read_model(traced(self._graph, tuple(inputs), names=names))
+        return _read(core, traced(self._graph, tuple(inputs), names=names))
 
     def _load(self, model: bytes, inputs: Sequence[Tensor]) -> Runner:
         core = import_quietly("openvino").Core()
-        return self._compile(core, core.read_model(model))
+        return self._compile(core, _read(core, model))
 
     def _compile(self, core: Any, model: Any) -> Runner:
         openvino = import_quietly("openvino")
@@ -121,8 +121,7 @@ class OpenVinoBackend(GraphBackend):
         try:
             compiled = core.compile_model(model, "CPU", settings)
         except RuntimeError as error:
-            reason = (str(error).strip().splitlines() or [""])[-1]
-            raise DeviceError(f"OpenVINO cannot run this network: {reason}") from error
+            raise _refusal(error) from error
         request = compiled.create_infer_request()
 
         def run(inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
@@ -139,6 +138,20 @@ class OpenVinoBackend(GraphBackend):
             return openvino.Tensor(bits, list(tensor.shape), openvino.Type.bf16)
 
         return run
+
+
+def _read(core: Any, model: bytes) -> Any:
+    try:
+        return core.read_model(model)
+    except RuntimeError as error:
+        raise _refusal(error) from error
+
+
+def _refusal(error: RuntimeError) -> DeviceError:
+    reason = (str(error).strip().splitlines() or [""])[-1]
+    return DeviceError(
+        f"OpenVINO cannot run this network for frames of this size: {reason}; use another --backend"
+    )
 
 
 class _Blocks:

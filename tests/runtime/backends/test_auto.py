@@ -1,6 +1,7 @@
 import json
 import os
 
+import numpy as np
 import pytest
 import torch
 
@@ -151,6 +152,21 @@ def test_a_choice_that_no_longer_runs_falls_back(network, descriptor, subject, m
     assert AutoBackend(network, descriptor, subject).chosen(SIZE).name == "eager"
 
 
+def test_what_was_nearly_as_fast_stands_in(network, descriptor, subject, timed):
+    pytest.importorskip("onnxruntime")
+    timed(eager=9.0, onnxruntime=3.0, **{"openvino-int8": 1.0})  # its file is not there any more
+    backend = AutoBackend(network, descriptor, subject)
+    backend.prepare(SIZE, None)
+    assert known_choice(subject, SIZE).backend == "openvino-int8"
+    assert backend.chosen(SIZE).name == "onnxruntime"
+
+
+def test_an_int8_model_of_another_kind_is_measured_again(subject, monkeypatch):
+    before = auto._key(subject, SIZE)
+    monkeypatch.setattr(auto, "INT8_REVISION", auto.INT8_REVISION + 1)
+    assert auto._key(subject, SIZE) != before
+
+
 def test_measuring_for_real(network, descriptor, cpu):
     pytest.importorskip("onnxruntime")
     timings = measure.measure(
@@ -203,6 +219,18 @@ def test_a_derainer_prepares_the_padded_size(tiny_model, timed):
     assert calls == []
     derainer.prepare((43, 61))
     assert calls == [(48, 64)]
+
+
+def test_another_backend_begins_with_no_state(tiny_model, timed, picture):
+    pytest.importorskip("openvino")
+    timed(eager=9.0, openvino=1.0)
+    derainer = Derainer(str(tiny_model), device="cpu", precision="fp32")
+    deep = picture().astype(np.uint16) * 257
+    derainer.process(deep)  # on eager, whose state openvino cannot read
+    derainer.prepare(deep.shape[:2])
+    got = derainer.process(deep)
+    fresh = Derainer(str(tiny_model), device="cpu", precision="fp32", backend="openvino")
+    np.testing.assert_array_equal(got, fresh.process(deep))
 
 
 def test_precision_is_checked_at_once(tiny_model):

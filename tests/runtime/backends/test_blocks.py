@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from rainclear.errors import DeviceError
 from rainclear.nn.realtime import RealtimeDDAiAM
 from rainclear.nn.reparam import fold_reparam
 from rainclear.nn.small import SmallDDAiAM
@@ -45,6 +46,21 @@ def test_blocks_are_pixel_unshuffle_in_another_order(dtype):
     back = torch.empty_like(picture)
     from_blocks(blocks, back, 4)
     assert torch.equal(back, picture)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (24, 40), (72, 16)])
+def test_small_pictures_have_fewer_values_than_a_cell(openvino, descriptor, cpu, size):
+    program = Program(network=made(veil=True), descriptor=descriptor, device=cpu)
+    x = torch.rand(1, 3, *size)
+    got, want = openvino(program).run(x, None).image, EagerBackend(program).run(x, None).image
+    torch.testing.assert_close(got, want, atol=1e-3, rtol=0)
+
+
+def test_a_graph_that_cannot_be_read_is_one_line(openvino, descriptor, cpu, monkeypatch):
+    backend = openvino(Program(network=made(), descriptor=descriptor, device=cpu))
+    monkeypatch.setattr("rainclear.runtime.backends.openvino.traced", lambda *_, **__: b"no model")
+    with pytest.raises(DeviceError, match=r"^OpenVINO cannot run .*another --backend$"):
+        backend.prepare((32, 32))
 
 
 @pytest.mark.parametrize("veil", [False, True])
