@@ -23,6 +23,7 @@ from rainclear.pipeline import won_and_lost
 from rainclear.rain.clip import RainClip
 from rainclear.rain.presets import preset
 from rainclear.video import VideoReader, VideoWriter
+from rainclear.video.lettering import draw_text
 
 PANES = ("clean", "rainy", "derained")
 FOUND, MISSED = (50, 205, 90), (240, 50, 50)
@@ -39,10 +40,7 @@ def pane(name: str, pixels: np.ndarray, reference: Detections, missed: np.ndarra
         x0, y0, x1, y1 = (round(float(v)) for v in box)
         cv2.rectangle(canvas, (x0, y0), (x1, y1), MISSED if gone else FOUND, 2, cv2.LINE_AA)
     text = f"{name}: {int((~missed).sum())} of {len(reference)}"
-    for colour, thick in (((0, 0, 0), 4), ((255, 255, 255), 1)):
-        cv2.putText(
-            canvas, text, (8, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.7, colour, thick, cv2.LINE_AA
-        )
+    draw_text(canvas, text, (8, 24), (255, 255, 255), scale=0.7)
     return canvas
 
 

@@ -2,9 +2,10 @@
 
 On import, ultralytics asks DNS servers whether the machine is online, turns on usage events and
 crash reports (its setting ``sync``), sets ``OMP_NUM_THREADS=1`` and other variables for the whole
-process, stops OpenCV's threads, changes how numpy prints and replaces ``torch.save``. It later
-installs missing packages with pip, downloads missing weights, data sets and a font, and runs the
-download script that the YAML file of a data set may hold. None of that is wanted here.
+process, stops OpenCV's threads, changes how numpy prints and replaces ``torch.save``. It later sets
+``CUBLAS_WORKSPACE_CONFIG`` with every model, installs missing packages with pip, downloads missing
+weights, data sets and a font, and runs the download script that the YAML file of a data set may
+hold. None of that is wanted here.
 """
 
 import contextlib
@@ -23,6 +24,7 @@ from rainclear.errors import ModelError
 
 __all__ = ["import_ultralytics", "safe_loading", "without_downloads"]
 
+_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 _AT_IMPORT = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false"}
 
 
@@ -97,18 +99,22 @@ def _unreachable(is_url: Callable[[Any], bool]) -> Callable[..., bool]:
 def safe_loading(*, enabled: bool = True) -> Iterator[None]:
     """Let ultralytics read ``.pt`` files with ``weights_only``, rebuilding known classes alone.
 
-    Versions before 8.4 cannot; there this does nothing.
+    Versions before 8.4 cannot, and read as ever. The environment variable that ultralytics sets for
+    each model it makes is put back.
     """
-    tasks = importlib.import_module("ultralytics.nn.tasks")
-    before = getattr(tasks, "SAFE_LOAD", None)
-    if before is None:
-        yield
-        return
-    tasks.SAFE_LOAD = enabled  # type: ignore[attr-defined]
+    tasks: Any = importlib.import_module("ultralytics.nn.tasks")
+    before, workspace = getattr(tasks, "SAFE_LOAD", None), os.environ.get(_WORKSPACE)
+    if before is not None:
+        tasks.SAFE_LOAD = enabled
     try:
         yield
     finally:
-        tasks.SAFE_LOAD = before  # type: ignore[attr-defined]
+        if before is not None:
+            tasks.SAFE_LOAD = before
+        if workspace is None:
+            os.environ.pop(_WORKSPACE, None)
+        else:
+            os.environ[_WORKSPACE] = workspace
 
 
 @contextlib.contextmanager

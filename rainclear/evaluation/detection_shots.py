@@ -11,6 +11,7 @@ from rainclear.evaluation.average_precision import overlap
 from rainclear.evaluation.detection_scores import DetectionEvaluation
 from rainclear.evaluation.labels import GroundTruth
 from rainclear.runtime.derainer import Derainer
+from rainclear.video.lettering import draw_text
 
 __all__ = ["SHOWN_SCORE", "DetectionShot", "best_and_worst", "draw"]
 
@@ -109,9 +110,7 @@ def _box(canvas: Pixels, box: np.ndarray, colour: tuple[int, int, int], text: st
     cv2.rectangle(canvas, (left, top), (right, bottom), colour, thick, cv2.LINE_AA)
     if text:
         scale = 0.36 * max(1.0, canvas.shape[1] / 900)
-        at = (left, max(10, top - 3))
-        cv2.putText(canvas, text, at, cv2.FONT_HERSHEY_SIMPLEX, scale, (0, 0, 0), thick + 2, 16)
-        cv2.putText(canvas, text, at, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, thick, 16)
+        draw_text(canvas, text, (left, top - 3), colour, scale=scale)
 
 
 def _jpeg(picture: Pixels) -> bytes:

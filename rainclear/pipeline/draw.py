@@ -1,7 +1,5 @@
 """Boxes on frames. A few lines of OpenCV: a drawing library would bring a plotting one along."""
 
-from typing import Any
-
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +8,7 @@ from rainclear.detection.coco import COCO_NAMES
 from rainclear.detection.detections import Detections
 from rainclear.pipeline.result import Result
 from rainclear.pipeline.track import TrackedDetections
+from rainclear.video.lettering import draw_text
 
 __all__ = ["LOST", "WON", "annotate", "side_by_side"]
 
@@ -67,10 +66,4 @@ def _caption(canvas: Pixels, text: str) -> None:
 
 
 def _text(canvas: Pixels, text: str, at: tuple[int, int], colour: Colour) -> None:
-    scale = max(0.36, canvas.shape[1] / 2400)
-    thick = max(1, round(scale * 2))
-    font: Any = cv2.FONT_HERSHEY_SIMPLEX
-    (_, height), _ = cv2.getTextSize(text, font, scale, thick)
-    place = (at[0], max(at[1], height + 3))
-    cv2.putText(canvas, text, place, font, scale, (0, 0, 0), thick + 2, cv2.LINE_AA)
-    cv2.putText(canvas, text, place, font, scale, colour, thick, cv2.LINE_AA)
+    draw_text(canvas, text, at, colour, scale=max(0.36, canvas.shape[1] / 2400))

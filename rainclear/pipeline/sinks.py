@@ -1,6 +1,8 @@
 """Where results go: annotated video or picture, JSON lines, COCO JSON, MOT text, a window."""
 
 import json
+import os
+import sys
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +25,12 @@ __all__ = ["CocoSink", "JsonlSink", "MotSink", "ResultSink", "VideoSink", "Windo
 _COCO_NUMBERS = {index: number for number, index in COCO_IDS_91.items()}
 _DIGITS = 4
 _ESCAPE = 27
+_NO_TRACK = -1
+_SCREENS = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+_NO_WINDOW = (
+    "no window can be opened here; use another sink, such as --set sinks.window=null "
+    "--set sinks.video.path=out.mp4"
+)
 
 
 class ResultSink(Protocol):
@@ -161,7 +169,9 @@ def _rounded(value: Any) -> Any:
 class CocoSink(_TextSink):
     """COCO JSON: ``images`` (a frame each), ``annotations`` with scores, ``categories``.
 
-    Category numbers are COCO's own, 1..90 with gaps; image numbers are frame numbers from 1.
+    Category numbers are COCO's own, 1..90 with gaps; image numbers are frame numbers from 1. Frames
+    of a video are named as if they lay in a folder of its name: ``drive/000001.jpg``. Objects have
+    a ``track_id`` where they belong to a track.
     """
 
     def __init__(self, path: Path, info: VideoInfo, *, overwrite: bool) -> None:
@@ -176,7 +186,7 @@ class CocoSink(_TextSink):
         height, width = frame.pixels.shape[:2]
         image = {
             "id": frame.index + 1,
-            "file_name": self._info.path.name,
+            "file_name": _image_name(self._info.path, frame.index),
             "width": width,
             "height": height,
             "frame": frame.index,
@@ -194,7 +204,7 @@ class CocoSink(_TextSink):
                 "iscrowd": 0,
                 "score": one["score"],
             }
-            if "track" in one:
+            if one.get("track", _NO_TRACK) != _NO_TRACK:
                 annotation["track_id"] = one["track"]
             self._annotations.append(annotation)
 
@@ -210,26 +220,41 @@ class CocoSink(_TextSink):
         super().close()
 
 
+def _image_name(source: Path, index: int) -> str:
+    return source.name if is_image(source) else f"{source.stem}/{index + 1:06d}.jpg"
+
+
 class MotSink(_TextSink):
     """MOT Challenge: ``frame,id,left,top,width,height,score,-1,-1,-1``, frames and ids from 1.
 
-    Boxes that belong to no track have the number -1, as detections do in that format.
+    Where nothing is tracked, all boxes have the number -1, as detections do in that format. Where a
+    tracker runs, boxes without a track are left out: in the format of tracks, a number stands for
+    one object of a frame.
     """
 
     def write(self, result: Result) -> None:
         """Write the lines of the next frame."""
         for one in _objects(result):
+            if one.get("track") == _NO_TRACK:
+                continue
             left, top, right, bottom = one["xyxy"]
             self._put(
-                f"{result.frame.index + 1},{one.get('track', -1)},{left:.2f},{top:.2f},"
+                f"{result.frame.index + 1},{one.get('track', _NO_TRACK)},{left:.2f},{top:.2f},"
                 f"{right - left:.2f},{bottom - top:.2f},{one['score']:.4f},-1,-1,-1\n"
             )
 
 
 class WindowSink:
-    """Shows frames in a window; used in the caller's thread, as window systems ask for."""
+    """Shows frames in a window; used in the caller's thread, as window systems ask for.
+
+    Raises:
+        OutputError: There is no screen, as far as the environment tells.
+    """
 
     def __init__(self, spec: WindowSpec, *, compare: bool) -> None:
+        # OpenCV's window system ends the whole process where there is no screen.
+        if sys.platform == "linux" and not any(map(os.environ.get, _SCREENS)):
+            raise OutputError(_NO_WINDOW)
         self._spec, self._draw = spec, side_by_side if compare else annotate
         self.notes: list[str] = []
 
@@ -244,10 +269,7 @@ class WindowSink:
             cv2.imshow(self._spec.title, bgr)
             return cv2.waitKey(1) & 0xFF not in (ord("q"), _ESCAPE)
         except cv2.error as error:
-            raise OutputError(
-                "no window can be opened here; use another sink, such as --set sinks.window=null "
-                "--set sinks.video.path=out.mp4"
-            ) from error
+            raise OutputError(_NO_WINDOW) from error
 
     def close(self) -> None:
         """Close the window."""

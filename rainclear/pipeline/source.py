@@ -37,7 +37,7 @@ class OpenSource:
 
 def source_name(path: int | str) -> str:
     """What output names say: the file's name without suffix, or ``camera-0``."""
-    if isinstance(path, int):
+    if isinstance(path, int) or (path.isdigit() and is_live(path)):
         return f"camera-{path}"
     return "stream" if "://" in path else Path(path).stem
 

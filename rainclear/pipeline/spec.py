@@ -118,7 +118,7 @@ class VideoSpec(FileSpec):
     Attributes:
         boxes: Draw the boxes.
         side_by_side: Show rainy | derained. Both are searched: a green box is won by deraining, a
-            red one lost.
+            red one lost. Needs ``derain``, and ``detect`` where boxes are drawn.
         codec: FFmpeg name of the encoder.
         crf: Quality in the encoder's own scale; lower is better.
         preset: Speed in the encoder's own words.
@@ -213,4 +213,20 @@ def find_pipeline(
     spec = parse(PipelineSpec, data, source=str(path))
     if spec.track is not None and spec.detect is None:
         raise ConfigError(f"{path}: 'track' needs 'detect': there is nothing to follow")
+    if spec.sinks.video is not None and spec.sinks.video.side_by_side:
+        _check_comparison(spec, spec.sinks.video, path)
     return spec
+
+
+def _check_comparison(spec: PipelineSpec, video: VideoSpec, path: Path) -> None:
+    key = "'sinks.video.side_by_side'"
+    if spec.derain is None:
+        raise ConfigError(
+            f"{path}: {key} needs 'derain': both sides would be the same; add 'derain: {{}}', or "
+            "--set sinks.video.side_by_side=false"
+        )
+    if video.boxes and spec.detect is None:
+        raise ConfigError(
+            f"{path}: {key} needs 'detect': there are no boxes to compare; add 'detect', or "
+            "--set sinks.video.boxes=false for the pictures alone"
+        )

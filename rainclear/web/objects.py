@@ -1,7 +1,6 @@
 """What a detector finds in a frame before and after deraining, drawn on both."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import cv2
 import numpy as np
@@ -12,6 +11,7 @@ from rainclear.detection.detections import Detections, Detector
 from rainclear.frame import Frame
 from rainclear.pipeline.draw import LOST, WON
 from rainclear.pipeline.result import won_and_lost
+from rainclear.video.lettering import draw_text
 
 __all__ = ["Objects", "find_objects"]
 
@@ -59,14 +59,11 @@ def _draw(
     odd: npt.NDArray[np.bool_],
     colour: tuple[int, int, int],
 ) -> None:
-    font: Any = cv2.FONT_HERSHEY_SIMPLEX
     scale = max(0.36, canvas.shape[1] / 2400)
     thick = max(1, round(canvas.shape[1] / 640))
     for i in np.argsort(odd, kind="stable"):  # the coloured ones last, on top
         left, top, right, bottom = (round(float(v)) for v in found.xyxy[i])
         ink = colour if odd[i] else _BOTH
         text = f"{COCO_NAMES[found.classes[i]]} {found.scores[i]:.2f}"
-        at = (left, max(top - 3, 12))
         cv2.rectangle(canvas, (left, top), (right, bottom), ink, thick, cv2.LINE_AA)
-        cv2.putText(canvas, text, at, font, scale, (0, 0, 0), thick + 2, cv2.LINE_AA)
-        cv2.putText(canvas, text, at, font, scale, ink, thick, cv2.LINE_AA)
+        draw_text(canvas, text, (left, top - 3), ink, scale=scale)

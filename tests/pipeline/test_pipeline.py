@@ -80,6 +80,8 @@ def test_all_sinks(squares, detector, tmp_path):
     assert lines[1]["objects"][0]["name"] == "car"
     coco = json.loads((tmp_path / "squares.coco").read_text())
     assert len(coco["images"]) == len(coco["annotations"]) == 6
+    names = [image["file_name"] for image in coco["images"]]
+    assert names == [f"squares/{number:06d}.jpg" for number in range(1, 7)]
     left, top, right, bottom = lines[3]["objects"][0]["xyxy"]
     assert coco["annotations"][3]["bbox"] == [left, top, right - left, bottom - top]
     names = {c["id"]: c["name"] for c in coco["categories"]}

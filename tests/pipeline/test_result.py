@@ -59,6 +59,15 @@ def test_annotate_draws_on_a_copy():
     assert np.array_equal(annotate(one, boxes=False), one.frame.pixels)
 
 
+def test_text_lies_on_its_rim():
+    frame = Frame(pixels=np.full((720, 1280, 3), 128, np.uint8))
+    found = boxes((50, 100, 900, 300), classes=[35])  # baseball glove
+    label = annotate(Result(rainy=frame, frame=frame, before=None, detections=found))[60:98]
+    inked = np.nonzero((np.ptp(label, axis=-1) > 60).any(0))[0]
+    black = np.nonzero((label.max(-1) < 40).any(0))[0]
+    assert abs(int(black[-1]) - int(inked[-1])) <= 3
+
+
 def test_tracked_boxes_keep_their_numbers_when_picked():
     both = boxes(NEAR, FAR)
     tracked = TrackedDetections(

@@ -10,7 +10,7 @@ import pytest
 from rainclear.errors import InputError
 from rainclear.frame import Frame
 from rainclear.pipeline import Pipeline, PipelineSpec, source
-from rainclear.pipeline.source import open_source
+from rainclear.pipeline.source import open_source, source_name
 from rainclear.pipeline.spec import SourceSpec
 
 
@@ -75,6 +75,21 @@ def test_a_file_is_no_camera_whatever_its_name(captures, make_video, monkeypatch
     with open_source(SourceSpec(path="0")) as opened:
         assert (opened.live, opened.info.frames) == (False, 5)
     assert captures.made == []
+    assert source_name("0") == "0"
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [(0, "camera-0"), ("0", "camera-0"), ("rtsp://a/b.c", "stream"), ("a/2024.mp4", "2024")],
+)
+def test_what_outputs_are_called(path, name):
+    assert source_name(path) == name
+
+
+def test_a_camera_named_on_the_command_line_names_its_outputs(captures, detector, tmp_path):
+    spec = PipelineSpec.model_validate({"detect": {}, "sinks": {"mot": {"path": "{name}.txt"}}})
+    report = Pipeline(spec, source="0", detector=detector).run(tmp_path)
+    assert [path.name for path in report.outputs] == ["camera-0.txt"]
 
 
 def test_what_the_first_frame_says(captures):

@@ -37,6 +37,20 @@ def test_tracking_needs_a_detector():
         find_pipeline("derain-track", ["detect=null"])
 
 
+@pytest.mark.parametrize(
+    ("stage", "remedy"),
+    [("derain", "add 'derain: {}'"), ("detect", "sinks.video.boxes=false")],
+)
+def test_a_comparison_needs_both_sides(stage, remedy):
+    with pytest.raises(ConfigError, match=rf"side_by_side' needs '{stage}': .*{remedy}"):
+        find_pipeline("compare-detect", [f"{stage}=null"])
+
+
+def test_the_pictures_alone_are_compared_without_a_detector():
+    spec = find_pipeline("compare-detect", ["detect=null", "sinks.video.boxes=false"])
+    assert spec.sinks.video.side_by_side and spec.detect is None
+
+
 def test_unknown_pipelines_are_refused_with_those_there_are(tmp_path):
     with pytest.raises(ConfigError, match=r"no pipeline named 'rain'; there are: .*derain-detect"):
         find_pipeline("rain")
