@@ -145,8 +145,7 @@ def _show(data: dict[str, Any], names: list[str]) -> None:
         table.add_column(f"{name} {unit}".strip(), justify="right")
     table.add_row("rainy", *(_text(data[m]["input"], m) for m in shown))
     for name in names:
-        result = data["models"][name] if len(names) > 1 else data
-        table.add_row(escape(name), *(_change(result[m], m) for m in shown))
+        table.add_row(escape(name), *(_change(data["models"][name][m], m) for m in shown))
     console.print(table)
     bins = Table(box=None, header_style="bold", title_justify="left")
     bins.add_column("rain, levels", no_wrap=True)
@@ -154,7 +153,7 @@ def _show(data: dict[str, Any], names: list[str]) -> None:
     bins.add_column("PSNR dB rainy", justify="right")
     for name in names:
         bins.add_column(escape(name), justify="right")
-    results = [data["models"][name] for name in names] if len(names) > 1 else [data]
+    results = [data["models"][name] for name in names]
     for number, row in enumerate(data["by_intensity"]):
         outputs = (_change(r["by_intensity"][number]["psnr_rgb"], "psnr_rgb") for r in results)
         rainy = _text(row["psnr_rgb"]["input"], "psnr_rgb")

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from rainclear.cli.options import Device, Gallery, GateIncluded, HtmlFile, JsonFile, Precision
-from rainclear.cli.view import console, frame_progress
+from rainclear.cli.view import console, frame_progress, show_note
 
 if TYPE_CHECKING:
     from rainclear.evaluation.detection_scores import DetectionEvaluation
@@ -100,6 +100,8 @@ def detection(
         pictures = open_detection_set(
             images, read_labels(labels), clean=clean, rain=rain, draws=draws
         )
+        if pictures.left_out:
+            show_note(pictures.left_out)
         derainers = {
             name: None
             if name == NO_MODEL
@@ -166,6 +168,8 @@ def _show(result: "DetectionEvaluation") -> None:
             "–" if model.dry_regression is None else _signed(model.dry_regression),
         )
     console.print(table)
+    for line in result.passed:
+        console.print(line, markup=False)
     each = Table(box=None, header_style="bold")
     each.add_column("mAP50-95 of", no_wrap=True)
     each.add_column("boxes", justify="right")

@@ -9,104 +9,24 @@ Example (a YOLO of ultralytics, whose only output is 1×84×8400)::
     nms: 0.7
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
-from rainclear.config import Settings, load_yaml, parse
-from rainclear.detection.coco import COCO_IDS_91, map_names
+from rainclear.config import load_yaml, parse
 from rainclear.detection.detections import Detections, Pixels
-from rainclear.detection.files import require_file
+from rainclear.detection.files import first_line, require_file
+from rainclear.detection.onnx_description import InputSpec, OnnxDescription, OutputSpec
 from rainclear.errors import ConfigError, DeviceError, ModelError
 from rainclear.runtime.device import resolve_device
 
 __all__ = ["OnnxDescription", "OnnxDetector"]
 
 _Floats = npt.NDArray[np.float32]
-
-
-class InputSpec(Settings):
-    """How a picture becomes the network's input, 1×3×H×W float32.
-
-    Attributes:
-        size: Height and width in pixels.
-        resize: ``letterbox`` keeps the shape and pads around, ``corner`` pads right and below,
-            ``stretch`` does not keep the shape.
-        pad: Level of the padding, 0..255.
-        color: Order of the channels.
-        scale: Levels are divided by this.
-        mean: Then this is subtracted, a channel each in the order of ``color``.
-        std: Then divided by this.
-    """
-
-    size: tuple[int, int]
-    resize: Literal["letterbox", "corner", "stretch"] = "letterbox"
-    pad: int = Field(114, ge=0, le=255)
-    color: Literal["rgb", "bgr"] = "rgb"
-    scale: float = Field(255.0, gt=0)
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
-
-
-class OutputSpec(Settings):
-    """Where values lie in the outputs: N×K or K×N after the batch dimension.
-
-    Attributes:
-        output: Name of the output.
-        columns: First and last+1 of the K values in an N×K output; all by default.
-        rows: The same in a K×N output.
-    """
-
-    output: str
-    columns: tuple[int, int] | None = None
-    rows: tuple[int, int] | None = None
-
-
-class BoxSpec(OutputSpec):
-    """Where boxes lie, and how they are written.
-
-    Attributes:
-        format: Corners, centre and size, or corner and size.
-        units: Pixels of the network's input, or parts of its width and height.
-    """
-
-    format: Literal["xyxy", "cxcywh", "xywh"] = "xyxy"
-    units: Literal["pixels", "relative"] = "pixels"
-
-
-class OnnxDescription(Settings):
-    """The description of one ONNX detector.
-
-    Attributes:
-        model: The ONNX file, relative to the description.
-        input: What it takes.
-        boxes: Where its boxes are.
-        scores: Scores: one a box (then ``classes`` is needed) or one a box and class.
-        classes: Class numbers, one a box.
-        objectness: Multiplied onto the scores, one a box.
-        names: Names of the class numbers: ``coco80``, ``coco91`` (numbers 1..90) or a list.
-        nms: Overlap above which the weaker box of a class is dropped; ``null`` if the network
-            does that itself.
-    """
-
-    model: str
-    input: InputSpec
-    boxes: BoxSpec
-    scores: OutputSpec
-    classes: OutputSpec | None = None
-    objectness: OutputSpec | None = None
-    names: Literal["coco80", "coco91"] | tuple[str, ...] = "coco80"
-    nms: float | None = Field(None, gt=0, le=1)
-
-    def numbers(self) -> dict[int, int]:
-        """The network's class numbers to COCO's 0..79."""
-        if self.names == "coco80":
-            return {number: number for number in range(80)}
-        return COCO_IDS_91 if self.names == "coco91" else map_names(self.names)
 
 
 class OnnxDetector:
@@ -118,22 +38,26 @@ class OnnxDetector:
         confidence: Boxes of a lower score are dropped.
 
     Raises:
-        ConfigError: The description is wrong, or names an output that the network does not have.
-        ModelError: ONNX Runtime is not installed, or the file is missing or broken.
+        ConfigError: The description is wrong, or does not fit what the network takes and gives.
+        ModelError: ONNX Runtime is not installed, or the file is missing or broken, or cannot be
+            run on what the description gives it.
         DeviceError: There is no such device, or this ONNX Runtime cannot use it.
     """
 
     def __init__(
         self, description: str | Path, *, device: str = "auto", confidence: float = 0.25
     ) -> None:
-        file = Path(description)
+        self._file = file = Path(description)
+        self._ran = False
         self._spec = parse(OnnxDescription, load_yaml(file), source=str(file))
         self._confidence = confidence
         self._numbers = self._spec.numbers()
         self._session = _session(require_file(file.parent / self._spec.model), device)
         self._input = self._session.get_inputs()[0].name
+        self._check_input()
         outputs = [output.name for output in self._session.get_outputs()]
-        for spec in (self._spec.boxes, self._spec.scores, self._spec.classes):
+        described = self._spec.boxes, self._spec.scores, self._spec.classes, self._spec.objectness
+        for spec in described:
             if spec is not None and spec.output not in outputs:
                 raise ConfigError(
                     f"{file}: the network has no output {spec.output!r}; it has "
@@ -147,22 +71,59 @@ class OnnxDetector:
 
     def _one(self, frame: Pixels) -> Detections:
         x, scale, offset = prepare(frame, self._spec.input)
-        values = self._session.run(self._outputs, {self._input: x})
-        out = dict(zip(self._outputs, values, strict=True))
-        boxes = _corners(_pick(out, self._spec.boxes), self._spec)
-        scores, classes = self._scores(out)
+        out = self._run(x)
+        picked = _pick(out, self._spec.boxes)
+        if picked.ndim != 2 or picked.shape[1] < 4:
+            raise ConfigError(
+                f"{self._file}: boxes: {self._spec.boxes.output!r} gives {_text(picked.shape)}, "
+                "not N×4: set columns or rows to where the four numbers of a box lie"
+            )
+        boxes = _corners(picked, self._spec)
+        scores, classes = self._scores(out, len(boxes))
+        if not len(boxes) == len(scores) == len(classes):
+            raise ConfigError(
+                f"{self._file}: the network gives {len(boxes)} boxes, {len(scores)} scores and "
+                f"{len(classes)} classes: set columns or rows to where they lie"
+            )
         found = Detections.of((boxes - offset) / scale, scores, classes)
         found = found.select(found.scores >= self._confidence).renumbered(self._numbers)
         limits = np.array([frame.shape[1], frame.shape[0]] * 2, np.float32)
         found = Detections.of(found.xyxy.clip(0, limits), found.scores, found.classes)
         return found if self._spec.nms is None else _suppress(found, self._spec.nms)
 
-    def _scores(self, out: dict[str, Any]) -> tuple[_Floats, npt.NDArray[np.int64]]:
-        scores = _pick(out, self._spec.scores)
+    def _check_input(self) -> None:
+        takes = self._session.get_inputs()[0].shape
+        gives = (1, 3, *self._spec.input.size)
+        if not takes:  # it does not say
+            return
+        # What is not a number is free.
+        if len(takes) != 4 or any(
+            isinstance(t, int) and t != g for t, g in zip(takes, gives, strict=True)
+        ):
+            raise ConfigError(
+                f"{self._file}: the network takes {_text(takes)} and input.size makes "
+                f"{_text(gives)}: set input.size to the height and width that it takes"
+            )
+
+    def _run(self, x: _Floats) -> dict[str, Any]:
+        try:
+            values = self._session.run(self._outputs, {self._input: x})
+        except Exception as error:  # onnxruntime's exceptions have no common base of their own
+            if self._ran:
+                raise
+            raise ModelError(
+                f"{self._file}: the network cannot be run on 1×3×H×W float32, as which a picture "
+                f"is given to it: {first_line(error)}; export it so that it takes that"
+            ) from error
+        self._ran = True
+        return dict(zip(self._outputs, values, strict=True))
+
+    def _scores(self, out: dict[str, Any], n: int) -> tuple[_Floats, npt.NDArray[np.int64]]:
+        scores = _pick(out, self._spec.scores, n)
         if self._spec.objectness is not None:
-            scores = scores * _pick(out, self._spec.objectness)
+            scores = scores * _pick(out, self._spec.objectness, n)
         if self._spec.classes is not None:
-            return scores[:, 0], _pick(out, self._spec.classes)[:, 0].astype(np.int64)
+            return scores[:, 0], _pick(out, self._spec.classes, n)[:, 0].astype(np.int64)
         classes = scores.argmax(1)
         return np.take_along_axis(scores, classes[:, None], 1)[:, 0], classes
 
@@ -184,8 +145,7 @@ def _session(path: Path, device: str) -> Any:
     try:
         return onnxruntime.InferenceSession(str(path), providers=providers)
     except Exception as error:  # onnxruntime's exceptions have no common base of their own
-        reason = (str(error).splitlines() or [""])[0]
-        raise ModelError(f"{path} cannot be loaded by ONNX Runtime: {reason}") from error
+        raise ModelError(f"{path} cannot be loaded by ONNX Runtime: {first_line(error)}") from error
 
 
 def prepare(frame: Pixels, spec: InputSpec) -> tuple[_Floats, _Floats, _Floats]:
@@ -212,18 +172,25 @@ def prepare(frame: Pixels, spec: InputSpec) -> tuple[_Floats, _Floats, _Floats]:
     return x, np.array(scale * 2, np.float32), np.array([left, top] * 2, np.float32)
 
 
-def _pick(out: dict[str, Any], spec: OutputSpec) -> _Floats:
-    """N×K values of one output."""
+def _pick(out: dict[str, Any], spec: OutputSpec, boxes: int | None = None) -> _Floats:
+    """N×K values of one output; ``boxes`` is N where it is known, of all outputs but the boxes."""
     values = np.asarray(out[spec.output])
-    if values.ndim > 1 and values.shape[0] == 1:
+    table = boxes is None or spec.rows is not None or spec.columns is not None
+    # One row is a batch of one picture only where it cannot be the one box.
+    batched = values.ndim > 2 or (values.ndim == 2 and not table and boxes != 1)
+    if batched and values.shape[0] == 1:
         values = values[0]
+    if values.ndim < 2:
+        values = values.reshape(-1, 1)
     if spec.rows is not None:
         values = values[slice(*spec.rows)].T
     elif spec.columns is not None:
         values = values[:, slice(*spec.columns)]
-    elif values.ndim < 2:
-        values = values.reshape(-1, 1)
     return np.asarray(values, np.float32)
+
+
+def _text(shape: Sequence[Any]) -> str:
+    return "×".join(str(size) for size in shape)
 
 
 def _corners(boxes: _Floats, spec: OnnxDescription) -> _Floats:

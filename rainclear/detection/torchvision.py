@@ -1,11 +1,9 @@
 """Detectors of torchvision, with weights from a file."""
 
-import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from rainclear.detection.coco import COCO_IDS_91
@@ -15,6 +13,8 @@ from rainclear.errors import ModelError
 from rainclear.runtime.device import resolve_device
 
 __all__ = ["TorchvisionDetector"]
+
+_LONGEST = 160
 
 
 class TorchvisionDetector:
@@ -54,11 +54,17 @@ class TorchvisionDetector:
         self._device = resolve_device(device)
         self._confidence = confidence
         network = get_model(builder, weights=None, weights_backbone=None, num_classes=91)
+        state = _state(path)
         try:
-            network.load_state_dict(_state(path))
-        except (RuntimeError, pickle.UnpicklingError, SafetensorError, AttributeError) as error:
-            reason = (str(error).splitlines() or [""])[0]
-            raise ModelError(f"{path} does not fit {builder!r}: {reason}") from error
+            network.load_state_dict(state)
+        except (RuntimeError, TypeError, AttributeError) as error:
+            reason = " ".join(str(error).split())
+            if len(reason) > _LONGEST:
+                reason = f"{reason[:_LONGEST]} …"
+            raise ModelError(
+                f"{path} does not fit {builder!r}: {reason}; give a state dictionary of this "
+                "detector with COCO's 91 classes"
+            ) from error
         self._network = network.to(self._device).eval()
 
     @torch.inference_mode()
@@ -73,8 +79,14 @@ class TorchvisionDetector:
         return found.select(found.scores >= self._confidence).renumbered(COCO_IDS_91)
 
 
-def _state(path: Path) -> dict[str, Any]:
-    if path.suffix == ".safetensors":
-        return load_file(path)
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    return state
+def _state(path: Path) -> Any:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # broken files raise whatever the unpickler stumbles over
+        # Torch's own text recommends to run the code that the file holds.
+        raise ModelError(
+            f"{path} cannot be read as weights ({type(error).__name__}): it is damaged, or holds "
+            "more than tensors; give a state dictionary, .pth or .safetensors"
+        ) from error

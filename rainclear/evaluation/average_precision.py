@@ -19,7 +19,14 @@ import numpy.typing as npt
 from rainclear.detection.detections import Detections
 from rainclear.evaluation.labels import GroundTruth
 
-__all__ = ["IOU_THRESHOLDS", "ClassMatches", "average_precision", "match", "overlap"]
+__all__ = [
+    "IOU_THRESHOLDS",
+    "ClassMatches",
+    "average_precision",
+    "match",
+    "overlap",
+    "precision_by_recall",
+]
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 """COCO's ten: mAP50-95 is the mean over them, mAP50 the first."""
@@ -135,14 +142,41 @@ def average_precision(matches: ClassMatches, weights: npt.NDArray[np.float64]) -
     total = weights @ matches.boxes
     result = np.full((len(weights), len(IOU_THRESHOLDS)), np.nan)
     for t in range(len(IOU_THRESHOLDS)):
-        hits, counted = _running(matches, t, weights.shape[1])
-        found = weights @ hits
-        precision = found / np.maximum(weights @ counted, 1e-12)
-        envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+        found, envelope = _envelope(matches, t, weights)
         for b in np.flatnonzero(total):
             at = np.searchsorted(found[b] / total[b], _RECALLS, side="left")
             result[b, t] = envelope[b, at[at < found.shape[1]]].sum() / len(_RECALLS)
     return result
+
+
+def precision_by_recall(matches: ClassMatches) -> _Floats:
+    """Precision of one class at COCO's 101 recalls 0..1, at overlap 0.5 and over all pictures.
+
+    It is the best one at this recall or above, and 0 where so many boxes are not found. Its mean
+    is the average precision at overlap 0.5.
+
+    Returns:
+        101; NaN where there is no box of the class.
+    """
+    total = int(matches.boxes.sum())
+    if total == 0:
+        return np.full(len(_RECALLS), np.nan)
+    found, envelope = _envelope(matches, 0, np.ones((1, len(matches.boxes))))
+    at = np.searchsorted(found[0] / total, _RECALLS, side="left")
+    reached = at < found.shape[1]
+    result = np.zeros(len(_RECALLS))
+    result[reached] = envelope[0, at[reached]]
+    return result
+
+
+def _envelope(
+    matches: ClassMatches, t: int, weights: npt.NDArray[np.float64]
+) -> tuple[_Floats, _Floats]:
+    """B×H each: boxes found up to each hit, and the best precision there or later."""
+    hits, counted = _running(matches, t, weights.shape[1])
+    found = weights @ hits
+    precision = found / np.maximum(weights @ counted, 1e-12)
+    return found, np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
 
 
 def _running(matches: ClassMatches, t: int, pictures: int) -> tuple[_Floats, _Floats]:

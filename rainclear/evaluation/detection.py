@@ -1,5 +1,6 @@
 """What a detector finds in clean, rainy and derained pictures: the score that deraining is for."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rainclear.detection.detections import Detections, Detector
-from rainclear.evaluation.average_precision import average_precision, match
+from rainclear.evaluation.average_precision import average_precision, match, precision_by_recall
 from rainclear.evaluation.classes import Classes
 from rainclear.evaluation.coco_map import torchmetrics_map
 from rainclear.evaluation.detection_scores import DetectionEvaluation, ModelGain, Score
@@ -54,7 +55,7 @@ def evaluate_detection(
         InputError: A picture or label cannot be read.
         ConfigError: The labels have no such class.
     """
-    raw, truth = _detect(pictures, detector, derainers, on_picture)
+    raw, truth, derained = _detect(pictures, detector, derainers, on_picture)
     classes = Classes.of(truth, merges=merges, only=only)
     truth = [classes.of_truth(labels) for labels in truth]
     found = {kind: [classes.of_detections(d) for d in raw[kind]] for kind in raw}
@@ -62,12 +63,12 @@ def evaluate_detection(
     n = len(pictures)
     drawn = rng.multinomial(n, np.full(n, 1 / n), size=resamples).astype(np.float64)
     weights = np.concatenate([np.ones((1, n)), np.eye(n), drawn])
-    tables = {
+    tables, scores = {}, {}
+    for kind, detections in found.items():
         # Of clean pictures, no interval is shown.
-        kind: _precisions(found[kind], truth, classes, weights if _varies(kind) else weights[:1])
-        for kind in found
-    }
-    scores = {kind: _score(found[kind], truth, classes, tables[kind]) for kind in tables}
+        sets = weights if _varies(kind) else weights[:1]
+        tables[kind], curves = _precisions(detections, truth, classes, sets)
+        scores[kind] = _score(detections, truth, classes, tables[kind], curves)
     models = {}
     for name in derainers:
         dry = _dry(name)
@@ -86,6 +87,8 @@ def evaluate_detection(
                 for k, label in enumerate(classes.names)
             },
             picture_gain=tuple(difference[1 : 1 + n].tolist()),
+            derained=derained[name],
+            derained_dry=derained[dry] if clean else None,
         )
     return DetectionEvaluation(
         pictures=pictures,
@@ -115,10 +118,16 @@ def _detect(
     detector: Detector,
     derainers: Mapping[str, Derainer | None],
     on_picture: Callable[[int], None] | None,
-) -> tuple[dict[str, list[Detections]], list[GroundTruth]]:
-    """Detections by kind, one after another by picture and then by rain; labels by picture."""
+) -> tuple[dict[str, list[Detections]], list[GroundTruth], Counter[str]]:
+    """What is found, what there is, and how many pictures were derained.
+
+    Returns:
+        Detections by kind, one after another by picture and then by rain; labels by picture; and
+        by kind the pictures that the rain gate did not let pass as they were.
+    """
     found: dict[str, list[Detections]] = {}
     truth = []
+    opened: Counter[str] = Counter()
     for index in range(len(pictures)):
         for draw in range(pictures.draws):
             rainy, clean = pictures.read(index, draw)
@@ -131,16 +140,18 @@ def _detect(
                 found.setdefault(kind, []).extend(detector([picture]))
             for name, derainer in derainers.items():
                 for kind in plain:
+                    key = name if kind == "rainy" else _dry(name)
                     if derainer is None:
                         result = found[kind][-1]
                     else:
                         derainer.reset()
                         derained = np.asarray(derainer.process(plain[kind]), np.uint8)
+                        opened[key] += derainer.reading.open
                         (result,) = detector([derained])
-                    found.setdefault(name if kind == "rainy" else _dry(name), []).append(result)
+                    found.setdefault(key, []).append(result)
         if on_picture is not None:
             on_picture(index + 1)
-    return found, truth
+    return found, truth, opened
 
 
 def _each(truth: list[GroundTruth], found: list[Detections]) -> list[GroundTruth]:
@@ -153,12 +164,19 @@ def _precisions(
     truth: list[GroundTruth],
     classes: Classes,
     weights: npt.NDArray[np.float64],
-) -> npt.NDArray[np.float64]:
-    """K×B×10: class, set of pictures, overlap; ``weights`` are of pictures with all their rains."""
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """K×B×10: class, set of pictures, overlap; and K×101: precision of all pictures by recall.
+
+    ``weights`` are of pictures with all their rains.
+    """
     draws = len(found) // len(truth)
     labels = _each(truth, found)
-    each = (match(found, labels, k).clustered(draws) for k in range(len(classes.names)))
-    return np.stack([average_precision(matches, weights) for matches in each])
+    table, curves = [], []
+    for k in range(len(classes.names)):
+        matches = match(found, labels, k).clustered(draws)
+        table.append(average_precision(matches, weights))
+        curves.append(precision_by_recall(matches))
+    return np.stack(table), np.stack(curves)
 
 
 def _mean(table: npt.NDArray[np.float64], axis: tuple[int, ...]) -> npt.NDArray[np.float64]:
@@ -186,6 +204,7 @@ def _score(
     truth: list[GroundTruth],
     classes: Classes,
     table: npt.NDArray[np.float64],
+    curves: npt.NDArray[np.float64],
 ) -> Score:
     numbers = list(range(len(classes.names)))
     summary = torchmetrics_map(found, _each(truth, found), numbers)
@@ -202,4 +221,5 @@ def _score(
             for k, name in enumerate(classes.names)
         },
         by_overlap=tuple(_mean(table[:, 0], (0,)).tolist()),
+        by_recall=tuple(_mean(curves, (0,)).tolist()),
     )

@@ -1,15 +1,17 @@
 """The report of a detection run as one HTML page that needs no other file and no network."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 
-from rainclear.evaluation.detection_scores import DetectionEvaluation, ModelGain, Score
+from rainclear.evaluation.detection_scores import NO_MODEL, DetectionEvaluation, ModelGain, Score
 from rainclear.evaluation.detection_shots import SHOWN_SCORE, DetectionShot
 from rainclear.evaluation.page import card, page
 
 __all__ = ["detection_page"]
 
-_COLOURS = ("#8793a3", "#17202b", "#1f77d0", "#e08a00", "#0f9d76", "#c2559b", "#7a5af0")
+_COLOURS = ("#1f77d0", "#e08a00", "#0f9d76", "#c2559b", "#7a5af0")
 
 
 def detection_page(
@@ -31,10 +33,13 @@ def detection_page(
         f"<h1>Detection</h1><p>{escape(subject)}<br>{result.extent}; classes: "
         f"{escape(', '.join(result.classes.names))}</p>",
         _table(result),
+        *(f"<p>{escape(line)}.</p>" for line in (*result.passed, result.pictures.left_out) if line),
         "<h2>By class</h2>",
         _class_table(result),
-        "<h2>By required overlap</h2><p>Mean average precision where a box counts as found only "
-        "if it overlaps its label by so much (intersection over union).</p>",
+        "<h2>By required overlap, and by recall</h2><p>First: mean average precision where a box "
+        "counts as found only if it overlaps its label by so much (intersection over union). "
+        "Second: the share of boxes that are right where so many of the labels are found, mean "
+        "over classes.</p>",
         _curves(result),
         _shots("Largest gains", best, result.pictures.draws),
         _shots("Largest losses", worst, result.pictures.draws),
@@ -107,37 +112,92 @@ def _wrap(head: str, body: list[str]) -> str:
     )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Line:
+    """How a curve is drawn: a CSS colour, and whether it is dashed."""
+
+    colour: str
+    dashed: bool
+
+
+def _lines(result: DetectionEvaluation) -> dict[str, _Line]:
+    """The look of each row. Rainy has the ink of the page, so that it shows in dark mode too."""
+    looks = {}
+    colours = itertools.cycle(_COLOURS)
+    for name, _, gain in _rows(result):
+        colour = next(colours) if gain else {"clean": "#8793a3"}.get(name, "var(--ink)")
+        # The control lies upon the rainy pictures' curve, which shows between its dashes.
+        control = gain is not None and result.models.get(NO_MODEL) is gain
+        looks[name] = _Line(colour=colour, dashed=control)
+    return looks
+
+
 def _curves(result: DetectionEvaluation) -> str:
-    rows = _rows(result)
+    looks, rows = _lines(result), _rows(result)
+    legend = []
+    for name, look in looks.items():
+        kind = "border:2px dashed" if look.dashed else "background:"
+        legend.append(f'<span><i style="{kind} {look.colour}"></i>{escape(name)}</span>')
     top = max(0.05, *(v for _, score, _ in rows for v in score.by_overlap)) * 1.05
+    charts = [
+        _chart(
+            "mAP by required overlap",
+            {name: score.by_overlap for name, score, _ in rows},
+            looks,
+            top=top,
+            ticks=[f"{0.5 + 0.05 * i:.2f}" for i in range(10)],
+        ),
+        _chart(
+            "Precision by recall at overlap 0.5",
+            {name: score.by_recall for name, score, _ in rows},
+            looks,
+            top=1.0,
+            ticks=[f"{0.2 * i:.1f}" for i in range(6)],
+        ),
+    ]
+    return f'<p class="legend">{"".join(legend)}</p><div class="charts">{"".join(charts)}</div>'
+
+
+def _chart(
+    title: str,
+    curves: Mapping[str, Sequence[float]],
+    looks: Mapping[str, _Line],
+    *,
+    top: float,
+    ticks: Sequence[str],
+) -> str:
+    """Curves over the same steps, from left to right; ``ticks`` stand at equal distances."""
     width, height, left, bottom = 640, 300, 44, 28
 
-    def point(i: int, value: float) -> str:
-        x = left + i * (width - left - 12) / 9
-        return f"{x:.1f},{(height - bottom) * (1 - value / top) + 4:.1f}"
+    def across(part: float) -> float:
+        return left + part * (width - left - 18)
 
-    parts = [f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="mAP by overlap">']
+    def up(value: float) -> float:
+        return (height - bottom - 4) * (1 - value / top) + 4
+
+    parts = [f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{title}">']
     for k in range(5):
         value = top * k / 4
-        y = float(point(0, value).split(",")[1])
+        y = up(value)
         parts.append(
-            f'<line class="grid" x1="{left}" x2="{width - 12}" y1="{y:.1f}" y2="{y:.1f}"/>'
+            f'<line class="grid" x1="{left}" x2="{across(1):.1f}" y1="{y:.1f}" y2="{y:.1f}"/>'
             f'<text class="tick" x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">'
             f"{value:.2f}</text>"
         )
-    for i in range(10):
-        x = point(i, 0).split(",")[0]
+    for i, text in enumerate(ticks):
+        x = across(i / (len(ticks) - 1))
         parts.append(
-            f'<text class="tick" x="{x}" y="{height - 6}" text-anchor="middle">'
-            f"{0.5 + 0.05 * i:.2f}</text>"
+            f'<text class="tick" x="{x:.1f}" y="{height - 6}" text-anchor="middle">{text}</text>'
         )
-    legend = []
-    for number, (name, score, _) in enumerate(rows):
-        colour = _COLOURS[number % len(_COLOURS)]
-        line = " ".join(point(i, value) for i, value in enumerate(score.by_overlap))
-        parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        legend.append(f'<span><i style="background:{colour}"></i>{escape(name)}</span>')
-    return f'<p class="legend">{"".join(legend)}</p><figure>{"".join(parts)}</svg></figure>'
+    for name, curve in curves.items():
+        step = 1 / (len(curve) - 1)
+        line = " ".join(f"{across(i * step):.1f},{up(v):.1f}" for i, v in enumerate(curve))
+        dash = ";stroke-dasharray:7 5" if looks[name].dashed else ""
+        parts.append(
+            f'<polyline points="{line}" fill="none" stroke-width="2" '
+            f'style="stroke:{looks[name].colour}{dash}"/>'
+        )
+    return f"<figure><figcaption>{title}</figcaption>{''.join(parts)}</svg></figure>"
 
 
 def _shots(title: str, shots: Sequence[DetectionShot], draws: int) -> str:
@@ -162,5 +222,4 @@ _FOOT = (
 _STYLE = """
 .won { color: var(--won) } .lost { color: var(--lost) }
 .row { grid-template-columns: repeat(auto-fit, minmax(min(100%, 340px), 1fr)) }
-svg { max-width: 640px }
 """

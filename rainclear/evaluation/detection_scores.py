@@ -24,12 +24,14 @@ class Score:
         per_class: ``map50_95``, ``map50`` and the number of ``boxes`` of each class by name; a box
             counts once, however many rains fall on its picture.
         by_overlap: Mean over classes at each of the ten overlaps.
+        by_recall: Precision at overlap 0.5, mean over classes, at COCO's 101 recalls 0..1.
     """
 
     map50_95: float
     map50: float
     per_class: dict[str, dict[str, float]]
     by_overlap: tuple[float, ...]
+    by_recall: tuple[float, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -38,6 +40,7 @@ class Score:
             "map50": self.map50,
             "per_class": self.per_class,
             "by_overlap": list(self.by_overlap),
+            "by_recall": list(self.by_recall),
         }
 
 
@@ -55,6 +58,8 @@ class ModelGain:
         per_class: ``gain`` and ``gain_ci95`` of each class by name.
         picture_gain: Derained minus rainy of each picture alone, over all its rains; NaN where it
             shows no class.
+        derained: Rainy pictures, every rain counted, that the rain gate let be derained.
+        derained_dry: The same of the clean ones; ``None`` without them.
     """
 
     score: Score
@@ -64,6 +69,8 @@ class ModelGain:
     dry_regression: float | None
     per_class: dict[str, dict[str, Any]]
     picture_gain: tuple[float, ...]
+    derained: int
+    derained_dry: int | None
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -74,6 +81,8 @@ class ModelGain:
             "recovered": self.recovered,
             "dry_regression": self.dry_regression,
             "per_class_gain": self.per_class,
+            "derained_pictures": self.derained,
+            "derained_dry_pictures": self.derained_dry,
         }
 
 
@@ -106,19 +115,41 @@ class DetectionEvaluation:
         draws = self.pictures.draws
         return f"{len(self.pictures)} pictures" + (f" × {draws} rains" if draws > 1 else "")
 
+    @property
+    def passed(self) -> list[str]:
+        """A line for each model whose rain gate let pictures pass as they were: how many."""
+        lines = []
+        rains, dry = len(self.pictures) * self.pictures.draws, len(self.pictures)
+        for name, model in self.models.items():
+            all_dry = model.derained_dry in (None, dry)
+            if name == NO_MODEL or (model.derained == rains and all_dry):
+                continue
+            of_dry = f" and {model.derained_dry} of {dry} dry" if not all_dry else ""
+            lines.append(
+                f"{name}: {model.derained} of {rains} rainy{of_dry} pictures were derained; the "
+                "rain gate let the others pass as they were"
+            )
+        return lines
+
     def as_dict(self) -> dict[str, Any]:
-        """For JSON; ``gain`` and what follows it are of the first model that is not the control."""
+        """For JSON; ``gain`` and what follows it are of the first model that is not the control.
+
+        Each model is there twice: under ``derained``, and as ``derained.NAME`` at the top.
+        """
         first = next((m for n, m in self.models.items() if n != NO_MODEL), None)
         first = first or next(iter(self.models.values()))
+        models = {name: model.as_dict() for name, model in self.models.items()}
         return {
             "clean": self.clean and self.clean.as_dict(),
             "rainy": self.rainy.as_dict(),
-            **{f"derained.{name}": model.as_dict() for name, model in self.models.items()},
+            "derained": models,
+            **{f"derained.{name}": model for name, model in models.items()},
             "gain": first.gain,
             "gain_ci95": list(first.gain_ci95),
             "recovered": first.recovered,
             "dry_regression": first.dry_regression,
             "pictures": len(self.pictures),
+            "unlabelled_left_out": len(self.pictures.unlabelled),
             "classes": list(self.classes.names),
             "rain": self.pictures.rain,
             "draws": self.pictures.draws,

@@ -1,6 +1,6 @@
 """Labelled pictures to measure detection on, with rain of their own or generated rain."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ class DetectionSet:
         clean: The clean partner of each; empty if there is none.
         rain: Preset that is rained on ``files``, which are clean then.
         draws: Rains on each picture, one after another and independent.
+        unlabelled: Pictures of the folder that are left out, as they have no labels.
     """
 
     files: tuple[Path, ...]
@@ -32,6 +33,7 @@ class DetectionSet:
     clean: tuple[Path, ...] = ()
     rain: str | None = None
     draws: int = 1
+    unlabelled: tuple[Path, ...] = ()
 
     def __len__(self) -> int:
         return len(self.files)
@@ -68,6 +70,19 @@ class DetectionSet:
             raise InputError(f"{self.files[index]} and {self.clean[index]} differ in size")
         return picture, clean
 
+    @property
+    def left_out(self) -> str:
+        """One line about the pictures without labels; empty if all have some."""
+        if not self.unlabelled:
+            return ""
+        names = ", ".join(file.name for file in self.unlabelled[:3])
+        more = ", …" if len(self.unlabelled) > 3 else ""
+        return (
+            f"{len(self.unlabelled)} of {len(self) + len(self.unlabelled)} pictures have no labels "
+            f"and are left out ({names}{more}); an empty label file says that a picture shows "
+            "nothing"
+        )
+
     def truth(self, index: int, shape: tuple[int, ...]) -> GroundTruth:
         """The labels of a picture of this shape."""
         return self.labels.of(self.files[index], shape[0], shape[1])
@@ -90,7 +105,7 @@ def open_detection_set(
 
     Args:
         images: Folder of rainy pictures, or of clean ones if ``rain`` is given.
-        labels: Their labels; pictures without are left out.
+        labels: Their labels; pictures without are left out, and kept as ``unlabelled``.
         clean: Folder of clean partners of the same names.
         rain: Preset of generated rain.
         draws: Rains on each picture, 1 or more.
@@ -109,13 +124,16 @@ def open_detection_set(
         )
     if not images.is_dir():
         raise InputError(f"{images}: is not a folder of pictures")
-    files = tuple(file for file in pictures(images) if labels.has(file))
+    found = pictures(images)
+    files = tuple(file for file in found if labels.has(file))
     if not files:
         raise InputError(f"{images}: no picture in it has labels")
+    unlabelled = tuple(file for file in found if not labels.has(file))
+    plain = DetectionSet(files=files, labels=labels, unlabelled=unlabelled)
     if rain is not None:
         preset(rain)
-        return DetectionSet(files=files, labels=labels, rain=rain, draws=draws)
+        return replace(plain, rain=rain, draws=draws)
     if clean is None:
-        return DetectionSet(files=files, labels=labels)
+        return plain
     partners = dict(pair_folders(images, clean))
-    return DetectionSet(files=files, labels=labels, clean=tuple(partners[f] for f in files))
+    return replace(plain, clean=tuple(partners[f] for f in files))

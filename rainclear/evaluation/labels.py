@@ -1,8 +1,9 @@
 """Boxes that people drew: YOLO text files, COCO JSON and KITTI ``label_2``.
 
-The format is told from the files. YOLO labels have COCO's class numbers 0..79; COCO and KITTI
-labels are mapped by the names of their classes (KITTI: Van → car, Tram → train, Cyclist and
-Pedestrian → person), and classes that COCO does not have (KITTI: Misc) become ignore regions.
+The format is told from the files. YOLO labels have COCO's class numbers 0..79, and of polygons the
+box around them counts; COCO and KITTI labels are mapped by the names of their classes (KITTI: Van
+→ car, Tram → train, Cyclist and Pedestrian → person), and classes that COCO does not have (KITTI:
+Misc) become ignore regions.
 """
 
 import json
@@ -19,7 +20,9 @@ from rainclear.errors import InputError
 __all__ = ["GroundTruth", "Labels", "read_labels"]
 
 _KITTI_COLUMNS = 15
-_YOLO_COLUMNS = 5
+_YOLO_COLUMNS = (5, 6)  # class, x, y, w, h, and a score where a detector wrote them
+_POLYGON_COLUMNS = 7
+_TOLERANCE = 0.01  # of the picture: boxes at its edge may be rounded to a little beyond it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -123,16 +126,13 @@ def _read_text(
         if not fields:
             continue
         try:
-            if len(fields) >= _KITTI_COLUMNS:
+            if len(fields) >= _KITTI_COLUMNS and not _is_number(fields[0]):
                 left, top, right, bottom = (float(value) for value in fields[4:8])
                 known = class_id(fields[0])
-            elif len(fields) >= _YOLO_COLUMNS:
-                x, y, w, h = (float(value) for value in fields[1:5])
-                left, right = (x - w / 2) * width, (x + w / 2) * width
-                top, bottom = (y - h / 2) * height, (y + h / 2) * height
-                known = -1 if region else int(fields[0])
             else:
-                raise ValueError("too few columns")
+                known = -1 if region else _whole(fields[0])
+                x0, y0, x1, y1 = _yolo_box([float(value) for value in fields[1:]])
+                left, top, right, bottom = x0 * width, y0 * height, x1 * width, y1 * height
         except ValueError as error:
             raise InputError(f"{path}:{number}: is neither YOLO nor KITTI: {error}") from error
         if region:
@@ -144,6 +144,41 @@ def _read_text(
             ignore.append((-1, box))
         else:
             boxes.append((known, box))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _whole(text: str) -> int:
+    number = float(text)
+    if not number.is_integer():
+        raise ValueError(f"class {text} is not a whole number")
+    return int(number)
+
+
+def _yolo_box(values: list[float]) -> tuple[float, float, float, float]:
+    """Left, top, right, bottom as parts of the picture; ``values`` is what follows the class."""
+    columns = len(values) + 1
+    if columns < min(_YOLO_COLUMNS):
+        raise ValueError("too few columns")
+    polygon = columns >= _POLYGON_COLUMNS
+    if polygon and columns % 2 == 0:
+        raise ValueError(f"{columns} columns are neither x, y, w, h nor the x y pairs of a polygon")
+    shape = values if polygon else values[:4]
+    wrong = next((v for v in shape if not -_TOLERANCE <= v <= 1 + _TOLERANCE), None)
+    if wrong is not None:
+        raise ValueError(
+            f"{wrong:g} is outside 0..1; pixels are to be divided by the picture's width and height"
+        )
+    if polygon:
+        return min(shape[::2]), min(shape[1::2]), max(shape[::2]), max(shape[1::2])
+    x, y, w, h = shape
+    return x - w / 2, y - h / 2, x + w / 2, y + h / 2
 
 
 def _read_coco(path: Path) -> dict[str, tuple[list[_Row], list[_Row]]]:

@@ -47,12 +47,10 @@ class Evaluation:
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain values for JSON; see :func:`rainclear.evaluation.scores.summary`.
 
-        The first model's results are at top level; with several models, ``models`` holds those of
-        each by name.
+        The first model's results are at top level; ``models`` holds those of each by name.
         """
         results = {model: summary(self.pictures, model) for model in self.models}
-        several = {"models": results} if len(results) > 1 else {}
-        return {**results[self.models[0]], **several, "notes": list(self.notes)}
+        return {**results[self.models[0]], "models": results, "notes": list(self.notes)}
 
 
 class _Frames:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -50,6 +52,10 @@ class Closed(Derainer):
         super().__init__(*arguments, gate=gate, **options)
         self.closed = gate
 
+    @property
+    def reading(self):
+        return replace(super().reading, open=not self.closed)
+
     def process(self, rgb):
         derained = super().process(rgb)
         return rgb.copy() if self.closed else derained // 2
@@ -64,8 +70,20 @@ def test_the_gate_passes_dry_pictures(evaluate, watcher, monkeypatch, read_json,
     data = read_json(tmp_path / "r.json")
     assert (data["gate"], data["pictures"], data["gain"]) == (gate, 1, 0.0)
     assert data["rainy"]["map50_95"] == pytest.approx(1.0)
+    assert data["derained"]["d-daiam-rt"]["derained_pictures"] == (0 if gate else 1)
+    assert ("0 of 1 rainy pictures were derained" in " ".join(result.out.split())) == gate
     given, derained = watcher.shown
     assert np.array_equal(given, derained) == gate
+
+
+def test_pictures_without_labels_are_told(evaluate, watcher, make_picture, read_json, tmp_path):
+    make_picture("images/b.png", size=(96, 64))
+    result = evaluate("--json", tmp_path / "r.json", "--resamples", 100)
+    assert result.code == 0
+    line = "note: 1 of 2 pictures have no labels and are left out (b.png); an empty label file"
+    assert line in " ".join(result.err.split())
+    data = read_json(tmp_path / "r.json")
+    assert (data["pictures"], data["unlabelled_left_out"]) == (1, 1)
 
 
 def test_clean_and_rain_exclude_each_other(evaluate, watcher, tmp_path):

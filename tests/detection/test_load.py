@@ -30,3 +30,19 @@ def test_unknown_kind(tmp_path: Path):
     path.touch()
     with pytest.raises(ModelError, match="no adapter"):
         load_detector(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("detectors", r"is a folder.*\.pt or \.onnx in it"),
+        ("x_openvino_model", r"no OpenVINO model \(\.xml"),
+    ],
+)
+def test_folder_without_a_detector(tmp_path: Path, name: str, message: str):
+    path = tmp_path / name
+    path.mkdir()
+    (path / "readme.txt").touch()
+    with pytest.raises(ModelError, match=message) as caught:
+        load_detector(path, device="cpu")
+    assert str(path) in str(caught.value)

@@ -1,10 +1,11 @@
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from rainclear.detection import COCO_NAMES, Detector, load_detector
+from rainclear.detection import COCO_NAMES, Detector, load_detector, load_yolo
 from rainclear.errors import ModelError
 
 pytest.importorskip("ultralytics")
@@ -38,11 +39,50 @@ def test_channels_and_batches(random_yolo: Path):
     assert swapped.scores.tolist() != alone[1].scores.tolist()
 
 
-def test_broken_weights(tmp_path: Path):
+@pytest.mark.parametrize("content", [b"", b"this is no checkpoint", b"PK\x03\x04" * 20])
+def test_broken_weights(tmp_path: Path, content: bytes):
     path = tmp_path / "broken.pt"
-    path.write_bytes(b"this is no checkpoint")
-    with pytest.raises(ModelError, match=r"broken\.pt cannot be read"):
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"broken\.pt cannot be read.*damaged") as caught:
         load_detector(path)
+    assert "trust_pickle" not in str(caught.value)  # it would not help
+
+
+def test_weights_cut_off(tmp_path: Path, random_yolo: Path):
+    path = tmp_path / "half.pt"
+    path.write_bytes(random_yolo.read_bytes()[:100_000])
+    with pytest.raises(ModelError, match=r"half\.pt cannot be read.*damaged") as caught:
+        load_detector(path)
+    assert "trust_pickle" not in str(caught.value)
+
+
+def test_model_that_cannot_be_run(tmp_path: Path, street: np.ndarray):
+    path = tmp_path / "x_openvino_model"
+    path.mkdir()
+    (path / "x.xml").write_text("this is no network")
+    with pytest.raises(ModelError, match=r"x_openvino_model cannot be run.*export it anew"):
+        load_detector(path, device="cpu")([street])
+
+
+def test_later_failures_are_not_blamed_on_the_file(random_yolo: Path):
+    detector = load_detector(random_yolo, device="cpu", size=64)
+    picture = np.zeros((64, 64, 3), np.uint8)
+    detector([picture])
+    detector._model.predict = lambda *_, **__: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        detector([picture])
+
+
+@pytest.mark.parametrize("value", [None, ":16:8"])
+def test_the_environment_is_left_as_it_was(
+    random_yolo: Path, value: str | None, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    if value is not None:
+        monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", value)
+    before = dict(os.environ)
+    load_yolo(random_yolo)
+    assert dict(os.environ) == before
 
 
 class Payload:

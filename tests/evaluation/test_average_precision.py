@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rainclear.detection.detections import Detections
-from rainclear.evaluation.average_precision import average_precision, match
+from rainclear.evaluation.average_precision import average_precision, match, precision_by_recall
 from rainclear.evaluation.labels import GroundTruth
 
 torch = pytest.importorskip("torch")
@@ -57,6 +57,20 @@ def test_equals_torchmetrics(seed: int):
     assert found.mean() == pytest.approx(expected["map"], abs=1e-5)
     assert found[:, 0].mean() == pytest.approx(expected["map_50"], abs=1e-5)
     assert found.mean(1) == pytest.approx(expected["map_per_class"], abs=1e-5)
+
+
+def test_precision_by_recall_has_the_mean_of_average_precision():
+    rng = np.random.default_rng(4)
+    pairs = [scene(rng) for _ in range(25)]
+    found, truth = [p for p, _ in pairs], [t for _, t in pairs]
+    for k in range(3):
+        curve = precision_by_recall(match(found, truth, k))
+        assert curve.shape == (101,)
+        assert (np.diff(curve) <= 0).all()  # the best precision at this recall or above
+        assert curve.mean() == pytest.approx(ours(pairs, np.ones((1, 25)))[k, 0, 0])
+    assert np.isnan(precision_by_recall(match(found, truth, 9))).all()
+    nothing = [Detections.of([], [], [])] * 25
+    assert not precision_by_recall(match(nothing, truth, 0)).any()
 
 
 def test_weights_are_repetitions():

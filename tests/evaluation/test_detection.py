@@ -12,11 +12,11 @@ import pytest
 from rainclear.detection.detections import Detections
 from rainclear.errors import ConfigError, InputError
 from rainclear.evaluation.average_precision import average_precision, match
-from rainclear.evaluation.classes import Classes, parse_merges
 from rainclear.evaluation.detection import evaluate_detection
 from rainclear.evaluation.detection_scores import DetectionEvaluation
 from rainclear.evaluation.detection_set import DetectionSet, open_detection_set
 from rainclear.evaluation.labels import GroundTruth, read_labels
+from rainclear.runtime.gate import RainReading
 
 pytest.importorskip("torchmetrics")
 pytest.importorskip("faster_coco_eval")
@@ -48,6 +48,7 @@ class Cleaner:
 
     def __init__(self) -> None:
         self.resets = 0
+        self.reading = RainReading(score=1.0)
 
     def reset(self) -> None:
         self.resets += 1
@@ -115,7 +116,36 @@ def test_json_keys(half_hidden: Path):
     keys = {"clean", "rainy", "derained.cleaner", "derained.none", "gain", "gain_ci95"}
     assert keys | {"recovered", "dry_regression"} <= set(data)
     assert data["gain"] == data["derained.cleaner"]["gain"] > 0  # the control is not the subject
+    assert set(data["derained"]) == {"cleaner", "none"}
+    assert all(data[f"derained.{name}"] == model for name, model in data["derained"].items())
     assert data["rainy"]["per_class"]["car"]["boxes"] == 8
+
+
+class Gated(Cleaner):
+    """Passes pictures that show nothing hidden, as a rain gate does."""
+
+    def process(self, picture: np.ndarray) -> np.ndarray:
+        rainy = bool((picture == 90).all(-1).any())
+        self.reading = RainReading(score=float(rainy), open=rainy)
+        return super().process(picture) if rainy else picture.copy()
+
+
+def test_counts_what_the_gate_lets_pass(half_hidden: Path):
+    labels = read_labels(half_hidden / "labels")
+    pictures = open_detection_set(half_hidden / "images", labels, clean=half_hidden / "clean")
+    models = {"none": None, "cleaner": Cleaner(), "gated": Gated()}
+    result = evaluate_detection(pictures, Rectangles(), models, resamples=100)
+    counts = {
+        name: (model["derained_pictures"], model["derained_dry_pictures"])
+        for name, model in result.as_dict()["derained"].items()
+    }
+    assert counts == {"none": (0, 0), "cleaner": (4, 4), "gated": (3, 0)}  # the last one is whole
+    assert len(result.passed) == 1
+    assert result.passed[0].startswith("gated: 3 of 4 rainy and 0 of 4 dry pictures were derained")
+    plain = replace(pictures, clean=())
+    result = evaluate_detection(plain, Rectangles(), {"gated": Gated()}, resamples=100)
+    assert result.as_dict()["derained"]["gated"]["derained_dry_pictures"] is None
+    assert result.passed[0].startswith("gated: 3 of 4 rainy pictures were derained")
 
 
 def test_without_clean_pictures(half_hidden: Path):
@@ -165,6 +195,8 @@ class Reddish(Rectangles):
 
 class Median:
     """Stands for a derainer that takes out thin streaks."""
+
+    reading = RainReading(score=1.0)
 
     def reset(self) -> None:
         pass
@@ -275,36 +307,6 @@ def test_page_names_the_draws(half_hidden: Path):
     assert "4 pictures;" in detection_page(evaluate(half_hidden), subject="")
 
 
-def test_merged_class_is_one_object():
-    merges = parse_merges(["vehicle=car,truck,bus"])
-    truth = GroundTruth(
-        xyxy=np.float32([[0, 0, 10, 10], [20, 20, 30, 30]]),
-        classes=np.array([TRUCK, 0]),
-        ignore=np.zeros((0, 4), np.float32),
-        ignore_classes=np.zeros(0, np.int64),
-    )
-    classes = Classes.of([truth], merges=merges)
-    assert classes.names == ("person", "vehicle")
-    assert classes.of_truth(truth).classes.tolist() == [1, 0]
-    found = Detections.of(
-        [[0, 0, 10, 10], [0, 0, 10, 9], [50, 0, 60, 9], [0, 0, 10, 10]],
-        [0.5, 0.8, 0.3, 0.9],
-        [CAR, TRUCK, CAR, 16],
-    )
-    mine = classes.of_detections(found)  # the dog is not measured
-    assert sorted(mine.scores.tolist()) == pytest.approx([0.3, 0.8])
-    assert mine.classes.tolist() == [1, 1]
-    assert Classes.of([truth], merges=merges, only=["vehicle"]).names == ("vehicle",)
-    with pytest.raises(ConfigError, match=r"'car'.*person, vehicle"):
-        Classes.of([truth], merges=merges, only=["car"])
-
-
-@pytest.mark.parametrize("text", ["vehicle", "=car", "v=", "v=car,tree", "v=car,car"])
-def test_wrong_merge(text: str):
-    with pytest.raises(ConfigError, match="--merge"):
-        parse_merges([text])
-
-
 def test_nothing_to_measure(half_hidden: Path, tmp_path: Path):
     labels = tmp_path / "other"
     labels.mkdir()
@@ -368,7 +370,7 @@ def test_command(half_hidden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "mAP50-95" in run.output
     data = json.loads(figures.read_text())
     assert data["rainy"]["map50_95"] == pytest.approx(51 / 101, abs=1e-6)
-    assert f"derained.{tiny_model}" in data
+    assert data[f"derained.{tiny_model}"] == data["derained"][str(tiny_model)]
     assert html.read_text().startswith("<!DOCTYPE html>")
     both = [*map(str, arguments), "--rain", "heavy"]
     with pytest.raises(ConfigError, match="exclude each other"):

@@ -27,6 +27,27 @@ def test_yolo_with_ignore_regions(tmp_path: Path):
     assert len(labels.of(Path("b.png"), 10, 10).classes) == 0
 
 
+def test_polygons_become_the_boxes_around_them(tmp_path: Path):
+    triangle = "2.0 0.3 0.2 0.5 0.6 0.4 0.8\n"
+    many = "0 " + " ".join(["0.1 0.2", "0.3 0.2", "0.3 0.5", "0.1 0.5"] * 3) + "\n"  # 25 columns
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "ignore").mkdir()
+    (tmp_path / "labels" / "a.txt").write_text(triangle + many)
+    (tmp_path / "ignore" / "a.txt").write_text(many)
+    truth = read_labels(tmp_path / "labels").of(PICTURE, 100, 200)
+    np.testing.assert_allclose(truth.xyxy, [[60, 20, 100, 80], [20, 20, 60, 50]], atol=1e-4)
+    assert truth.classes.tolist() == [2, 0]
+    np.testing.assert_allclose(truth.ignore, [[20, 20, 60, 50]], atol=1e-4)
+
+
+def test_yolo_as_tools_write_it(tmp_path: Path):
+    # A class number as a float, a score, a box rounded to a little beyond the edge.
+    (tmp_path / "a.txt").write_text("2.0 0.5 0.5 1.000001 0.4 0.93\n")
+    truth = read_labels(tmp_path).of(PICTURE, 100, 200)
+    np.testing.assert_allclose(truth.xyxy, [[0, 30, 200, 70]], atol=1e-3)
+    assert truth.classes.tolist() == [2]
+
+
 def test_kitti(tmp_path: Path):
     rows = [("Van", "10 20 30 40"), ("Tram", "1 2 3 4"), ("Cyclist", "5 6 7 8")]
     rows += [("DontCare", "50 60 70 80"), ("Misc", "0 0 9 9")]
@@ -65,6 +86,11 @@ def test_coco(tmp_path: Path):
         ("2 0.5 0.5\n", "too few"),
         ("car 0.1 0.1 0.1 0.1\n", "neither"),
         ("80 0 0 1 1\n", "class 80"),
+        ("2.5 0.5 0.5 0.1 0.1\n", "2.5 is not a whole number"),
+        ("2 320 240 64 48\n", "320 is outside 0..1; pixels"),
+        ("2 0.5 0.5 nan 0.1\n", "nan is outside 0..1"),
+        ("2 0.1 0.1 0.5 0.1 0.5 300\n", "300 is outside 0..1"),
+        ("2 0.1 0.1 0.5 0.1 0.5 0.5 0.3\n", "8 columns are neither"),
     ],
 )
 def test_broken_label_names_file_and_line(tmp_path: Path, text: str, message: str):

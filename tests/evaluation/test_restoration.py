@@ -59,7 +59,9 @@ def test_result_as_plain_values(make_case, brightener) -> None:
     assert rows["10 to 20"]["psnr_rgb"]["output"] == pytest.approx(decibels(9))
     assert [p["name"] for p in data["pictures"]] == ["a", "b", "c"]
     assert data["pictures"][1]["psnr_rgb"]["input"] == pytest.approx(decibels(30))
-    assert "models" not in data and "lpips" not in data
+    assert "lpips" not in data
+    assert set(data["models"]) == {"m"}  # of one model too
+    assert data["models"]["m"]["psnr_rgb"] == data["psnr_rgb"]
     json.dumps(data, allow_nan=False)
 
 
