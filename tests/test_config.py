@@ -67,6 +67,11 @@ def test_settings_do_not_change() -> None:
         ("training.optim.learning_lr", "final_lr"),
         ("training.losses.atention", "attention"),
         ("training.validate_evry", "validate_every"),
+        ("optimm", "training.optim"),  # as --set takes it, without "training."
+        ("loss", "training.losses"),
+        ("validate_evry", "training.validate_every"),
+        ("trainin", "training"),
+        ("netwrok", "architecture.network"),
     ],
 )
 def test_an_unknown_setting_names_the_nearest(path: str, nearest: str) -> None:

@@ -40,7 +40,7 @@ def export(
         Path | None, typer.Option(metavar="CLIP", help="Clip to calibrate and judge --int8 with.")
     ] = None,
     check: Annotated[
-        Path | None, typer.Option(metavar="CLIP", help="Check on frames of this clip, too.")
+        Path | None, typer.Option(metavar="CLIP", help="Check on this clip, not on a drawn one.")
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a file that exists.")

@@ -3,10 +3,11 @@
 import copy
 import difflib
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
 
 from rainclear.errors import ConfigError
 
@@ -39,15 +40,29 @@ def load_yaml(path: Path) -> dict[str, Any]:
     return data
 
 
-def _field_names(kind: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:
+def _nested(field: FieldInfo | None) -> type[BaseModel] | None:
+    """The settings that a field holds, alone, in a list or where they may be left out."""
+    candidates = getattr(field.annotation, "__args__", (field.annotation,)) if field else ()
+    nested = (c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
+    return next(nested, None)
+
+
+def _known_names(kind: type[BaseModel], location: tuple[str | int, ...]) -> dict[str, str]:
+    """Full names of the settings that an unknown one at ``location`` may mean, by their last part.
+
+    Outside of all sections this may be one of a section, as ``optim`` is of ``training``.
+    """
     for key in location[:-1]:
-        field = kind.model_fields.get(str(key))
-        candidates = getattr(field.annotation, "__args__", (field.annotation,)) if field else ()
-        nested = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
-        if not nested:
-            return []
-        kind = nested[0]
-    return list(kind.model_fields)
+        section = _nested(kind.model_fields.get(str(key)))
+        if section is None:
+            return {}
+        kind = section
+    known: dict[str, str] = {}
+    for name, field in kind.model_fields.items() if len(location) == 1 else ():
+        section = _nested(field)
+        if section is not None and get_origin(field.annotation) not in (list, tuple, dict):
+            known |= {below: f"{name}.{below}" for below in section.model_fields}
+    return known | {name: name for name in kind.model_fields}
 
 
 def parse(kind: type[S], data: dict[str, Any], *, source: str) -> S:
@@ -62,9 +77,10 @@ def parse(kind: type[S], data: dict[str, Any], *, source: str) -> S:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            names = _field_names(kind, first["loc"])
-            near = difflib.get_close_matches(str(first["loc"][-1]), names, n=1, cutoff=0.4)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(names)}"
+            known = _known_names(kind, first["loc"])
+            near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1, cutoff=0.4)
+            here = (name for name, full in known.items() if name == full)
+            hint = f"; did you mean {known[near[0]]!r}?" if near else f"; known: {', '.join(here)}"
             raise ConfigError(f"{source}: unknown setting {where!r}{hint}") from error
         raise ConfigError(f"{source}: {where}: {first['msg']}") from error
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from rainclear.errors import ConfigError, OutputError
 from rainclear.export.artefact import FORMATS, SUFFIXES, Artefact, Format
 from rainclear.export.check import compare, run_clip
-from rainclear.export.frames import clip_frames, random_frames
+from rainclear.export.frames import clip_frames, generated_frames, random_frames
 from rainclear.export.onnx_file import OnnxFile
 from rainclear.export.openvino_file import OpenVinoFile
 from rainclear.export.quantise import quantise
@@ -40,7 +40,8 @@ class ExportOptions:
         half: Compute in float16 (OpenVINO: store weights so); inputs and outputs stay float32.
         int8: Quantise, with ``calibrate``; accepted only if PSNR falls by at most 0.2 dB.
         calibrate: Clip that int8 is calibrated and judged with; clean daylight driving is best.
-        check: Clip whose frames the file is checked on, beside noise; ``calibrate`` if not given.
+        check: Clip whose frames the file is checked on, beside noise; ``calibrate`` if not given,
+            or a drawn scene in the rain without either.
     """
 
     size: tuple[int, int] = (720, 1280)
@@ -170,6 +171,8 @@ def _build(
     clips = {"random": random_frames(options.size, _CHECKED)}
     if real is not None:
         clips["real"] = clip_frames(real, options.size, _CHECKED)
+    else:
+        clips["generated"] = generated_frames(options.size, _CHECKED)
     if options.dynamic:
         m = descriptor.size_multiple
         other = [side + m if side < 256 else side // (2 * m) * m for side in options.size]

@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rainclear.data.deadleaves import dead_leaves
 from rainclear.errors import InputError
 from rainclear.frame import Frame
 from rainclear.rain.clip import RainClip
 from rainclear.rain.presets import preset
 from rainclear.video import VideoReader, is_image, read_image
 
-__all__ = ["clip_frames", "rainy_pairs", "random_frames"]
+__all__ = ["clip_frames", "generated_frames", "rainy_pairs", "random_frames"]
 
 Size = tuple[int, int]
 
@@ -23,6 +24,18 @@ def random_frames(size: Size, count: int) -> list[Tensor]:
     """Uniform noise, 1×3×H×W in [0, 1]: no two layers' errors cancel in it."""
     generator = torch.Generator().manual_seed(0)
     return [torch.rand(1, 3, *size, generator=generator) for _ in range(count)]
+
+
+def generated_frames(size: Size, count: int) -> list[Tensor]:
+    """A drawn scene of shapes in the rain, under a camera that pans; 1×3×H×W in [0, 1].
+
+    No photograph, but as smooth, sharp and rainy as what the networks are made for.
+    """
+    height, width = size
+    picture = dead_leaves(np.random.default_rng(0), max(size) + count)
+    views = (picture[i : i + height, i : i + width] for i in range(count))
+    clean = [_tensor(view.astype(np.float32) / np.float32(255)) for view in views]
+    return [rainy for rainy, _ in rainy_pairs(clean)]
 
 
 def clip_frames(clip: Path, size: Size, count: int) -> list[Tensor]:

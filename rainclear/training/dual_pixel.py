@@ -1,7 +1,6 @@
 """Training on dual-pixel halves: the masks alone first, then all of DPRRN, RAdam in steps."""
 
 import copy
-import json
 import math
 import time
 from collections.abc import Callable
@@ -11,13 +10,14 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor, nn
 
-from rainclear.config import DualPixelRecipe, ModelSpec, OptimRecipe, TrainingRecipe
+from rainclear.config import ArchitectureSpec, ModelSpec, TrainingRecipe
 from rainclear.data.dual_pixel import DualPixelPairs, held_out_pairs, water_mask
 from rainclear.data.scenes import load_scenes
 from rainclear.errors import ConfigError, ModelError, OutputError
 from rainclear.nn.dprrn import DPRRN
 from rainclear.runtime.device import resolve_device
 from rainclear.runtime.load import build_network
+from rainclear.training import history
 from rainclear.training.checkpoint import load_checkpoint, save_checkpoint, save_step
 from rainclear.training.dual_pixel_losses import image_losses, mask_losses, score_pairs
 from rainclear.training.fabric import Accelerator
@@ -25,16 +25,12 @@ from rainclear.training.feed import feed
 from rainclear.training.interrupt import Interrupt
 from rainclear.training.progress import Progress
 from rainclear.training.run import export_model, start_network
+from rainclear.training.same_run import refuse_other_settings, run_settings
+from rainclear.training.schedule import step_rate
 
-__all__ = ["DualPixelTrainer", "step_rate", "train_dual_pixel"]
+__all__ = ["DualPixelTrainer", "train_dual_pixel"]
 
 _VALIDATION_FRAMES = 60
-
-
-def step_rate(step: int, optim: OptimRecipe, recipe: DualPixelRecipe) -> float:
-    """Learning rate of a step: ``lr``, times ``decay`` after each milestone."""
-    passed = sum(step >= share * optim.steps for share in recipe.milestones)
-    return optim.lr * recipe.decay**passed
 
 
 class DualPixelTrainer:
@@ -46,6 +42,7 @@ class DualPixelTrainer:
         pairs: Source of training samples.
         held_out: Samples that score the averaged weights.
         folder: Where checkpoints, the log and the best weights go.
+        architecture: Kept in the checkpoints beside the recipe; a run goes on with the same only.
     """
 
     def __init__(
@@ -55,12 +52,14 @@ class DualPixelTrainer:
         pairs: DualPixelPairs,
         held_out: list[dict[str, Tensor]],
         folder: Path,
+        architecture: ArchitectureSpec | None = None,
     ) -> None:
         if recipe.dual_pixel is None:
             raise ConfigError("the recipe has no section 'training.dual_pixel'")
         self.network = network.to(memory_format=torch.channels_last)
         self.recipe, self.dual, self.pairs = recipe, recipe.dual_pixel, pairs
         self.held_out, self.folder = held_out, folder
+        self.settings = run_settings(recipe, architecture)
         self.device = next(network.parameters()).device
         self.optimizer = torch.optim.RAdam(network.parameters(), lr=recipe.optim.lr)
         self.average = copy.deepcopy(network).eval()
@@ -77,10 +76,12 @@ class DualPixelTrainer:
         """Go on from the newest checkpoint in the folder.
 
         Raises:
+            ConfigError: The run was begun with other settings.
             ModelError: There is no checkpoint, or it is of another network.
         """
         path = self.folder / "last.ckpt"
         state = load_checkpoint(path)
+        refuse_other_settings(path, state.get("settings"), self.settings)
         try:
             self.network.load_state_dict(state["network"])
             self.average.load_state_dict(state["average"])
@@ -98,6 +99,7 @@ class DualPixelTrainer:
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "best": self.best,
+            "settings": self.settings,
         }
         save_step(self.folder, self.step, state, keep=self.recipe.keep_last)
 
@@ -206,8 +208,7 @@ class DualPixelTrainer:
         elif scores["output"] > self.best:
             self.best = scores["output"]
             save_checkpoint(self.folder / "best.ckpt", {"network": self.average.state_dict()})
-        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": self.step, **scores}) + "\n")
+        history.append(self.folder / "log.jsonl", {"step": self.step, **scores})
         return scores
 
 
@@ -257,7 +258,8 @@ def train_dual_pixel(
         ``out``, which ``rainclear derain-dual --model`` takes.
 
     Raises:
-        ConfigError: The recipe is not one for dual pixels, or sets what has no use here.
+        ConfigError: The recipe is not one for dual pixels, sets what has no use here, or is not
+            the one that the run was begun with.
         DeviceError: This machine has no such device.
         InputError: Data is missing.
         OutputError: ``out`` cannot be made, or holds another run and ``resume`` is not set.
@@ -286,7 +288,8 @@ def train_dual_pixel(
         start_network(network, recipe.start_from)
     pairs = DualPixelPairs(scenes, recipe.data, seed=recipe.optim.seed)
     network = network.to(resolve_device(accelerator))
-    trainer = DualPixelTrainer(network, recipe, pairs, held_out_pairs(held_out), out)
+    samples = held_out_pairs(held_out)
+    trainer = DualPixelTrainer(network, recipe, pairs, samples, out, spec.architecture)
     if resume:
         trainer.resume()
     trainer.run(report)

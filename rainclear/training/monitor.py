@@ -9,7 +9,7 @@ from rainclear.config import ModelSpec
 from rainclear.training import history
 from rainclear.training.board import open_board
 from rainclear.training.progress import Picture, Progress
-from rainclear.training.report import write_report
+from rainclear.training.report import kept_pictures, write_report
 
 __all__ = ["Monitor"]
 
@@ -22,7 +22,8 @@ class Monitor:
     Args:
         folder: Folder of the run.
         spec: The model, for the report.
-        step: Step that the run goes on from; what the logs hold after it is dropped.
+        step: Step that the run goes on from; what the logs hold after it is dropped, and the
+            report's pictures stay until the next validation.
         tensorboard: Write events to ``tensorboard``; ``None`` means "if it is installed".
 
     Raises:
@@ -39,6 +40,7 @@ class Monitor:
         self._count = 0
         self._scores: dict[str, float] = {}
         self._pictures: dict[str, Picture] = {}
+        self._kept = kept_pictures(folder) if step else []
         history.cut(folder / "losses.jsonl", step)
 
     def __enter__(self) -> "Monitor":
@@ -76,6 +78,7 @@ class Monitor:
             recipe=yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True),
             pictures=self._pictures,
             steps=self.recipe.steps,
+            kept=self._kept,
         )
 
     def _write_losses(self, progress: Progress) -> None:

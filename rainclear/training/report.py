@@ -2,7 +2,7 @@
 
 import base64
 import html
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from rainclear.training.checkpoint import whole_file
 from rainclear.training.curves import curves_svg
 from rainclear.training.progress import Picture
 
-__all__ = ["write_report"]
+__all__ = ["kept_pictures", "write_report"]
 
 _STYLE = """
 :root { color-scheme: light dark; }
@@ -30,10 +30,17 @@ table { border-collapse: collapse; } td, th { padding: .15em .9em .15em 0; text-
 td { font-variant-numeric: tabular-nums; } pre { overflow-x: auto; }
 """
 _KEYS = ("step", "lr", "seconds_per_step", "waiting")
+_PICTURES = "<h2>A held-out clip</h2>"
 
 
 def write_report(
-    folder: Path, *, title: str, recipe: str, pictures: dict[str, Picture], steps: int
+    folder: Path,
+    *,
+    title: str,
+    recipe: str,
+    pictures: dict[str, Picture],
+    steps: int,
+    kept: Sequence[str] = (),
 ) -> Path:
     """Write ``report.html`` from the logs in ``folder``; returns its path.
 
@@ -43,6 +50,7 @@ def write_report(
         recipe: The settings, as YAML.
         pictures: What the network makes of a held-out clip, by caption.
         steps: Steps of the whole run.
+        kept: Shown as long as there are no pictures, from :func:`kept_pictures`.
 
     Raises:
         OutputError: It cannot be written.
@@ -56,7 +64,7 @@ def write_report(
         f"<title>{html.escape(title)}: training</title><style>{_STYLE}</style></head><body>",
         f"<h1>{html.escape(title)}</h1><p>Step {done} of {steps}.</p>",
         *_score_parts(scores),
-        *_picture_parts(pictures),
+        *(_picture_parts(pictures) or kept),
         *_loss_parts(losses),
         f"<h2>Recipe</h2><pre>{html.escape(recipe)}</pre></body></html>",
     ]
@@ -64,6 +72,16 @@ def write_report(
     with whole_file(path) as file:
         file.write("\n".join(parts).encode())
     return path
+
+
+def kept_pictures(folder: Path) -> list[str]:
+    """The pictures of the report in ``folder``, for the one that will replace it; empty if none."""
+    try:
+        lines = (folder / "report.html").read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return []
+    first = lines.index(_PICTURES) if _PICTURES in lines else len(lines)
+    return lines[first : first + 2]
 
 
 def _curve(rows: list[dict[str, Any]], key: str) -> list[tuple[float, float]]:
@@ -113,7 +131,7 @@ def _picture_parts(pictures: dict[str, Picture]) -> list[str]:
     if not pictures:
         return []
     return [
-        "<h2>A held-out clip</h2>",
+        _PICTURES,
         _cells(
             _figure(caption, f'<img alt="{html.escape(caption)}" src="{_data_uri(picture)}">')
             for caption, picture in pictures.items()

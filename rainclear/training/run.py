@@ -103,8 +103,8 @@ def train_model(
         ``out``, which ``--model`` takes.
 
     Raises:
-        ConfigError: The devices or TensorBoard need an extra, the batch cannot be shared, or
-            the network has no part that the recipe names.
+        ConfigError: The devices or TensorBoard need an extra, the batch cannot be shared, the
+            network has no part that the recipe names, or the run was begun with other settings.
         DeviceError: This machine has no such devices.
         InputError: Data is missing.
         OutputError: ``out`` cannot be written, or holds another run and ``resume`` is not set.
@@ -138,7 +138,9 @@ def train_model(
     if place.rank == 0:
         held_out = load_scenes(data, recipe.data.validation, max_frames=_VALIDATION_FRAMES)
         validation = Validation(held_out, recipe.data)
-    trainer = Trainer(network, recipe, clips, validation, out, devices=place)
+    trainer = Trainer(
+        network, recipe, clips, validation, out, devices=place, architecture=spec.architecture
+    )
     if resume:
         trainer.resume()
     finished = _finished_rounds(trainer) if resume and place.rank == 0 else []

@@ -6,14 +6,15 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from rainclear.config import TrainingRecipe
+from rainclear.config import ArchitectureSpec, TrainingRecipe
 from rainclear.errors import ConfigError, ModelError
 from rainclear.training import history
+from rainclear.training.average import update_average
 from rainclear.training.checkpoint import load_checkpoint, save_checkpoint, save_step
 from rainclear.training.chunk import Chunk, State
 from rainclear.training.fabric import Devices, OneDevice
@@ -23,20 +24,11 @@ from rainclear.training.interrupt import Interrupt
 from rainclear.training.pictures import explain
 from rainclear.training.progress import Picture, Progress
 from rainclear.training.rng import restore_rng, rng_state
+from rainclear.training.same_run import refuse_other_settings, run_settings
 from rainclear.training.schedule import learning_rate
+from rainclear.training.scorer import Scorer
 
-__all__ = ["Progress", "Scorer", "Trainer"]
-
-
-class Scorer(Protocol):
-    """Scores a network; :class:`rainclear.training.validation.Validation` is one."""
-
-    @property
-    def example(self) -> dict[str, Tensor] | None:
-        """A clip to show what the network makes of it."""
-
-    def __call__(self, network: nn.Module) -> dict[str, float]:
-        """Scores by name; the best ``score`` decides which weights are kept."""
+__all__ = ["Progress", "Trainer"]
 
 
 class Trainer:
@@ -52,6 +44,7 @@ class Trainer:
         validation: Scores the averaged weights; only the first process needs one.
         folder: Where checkpoints, the log and the best weights go.
         devices: Where it runs; the CPU of this process by default.
+        architecture: Kept in the checkpoints beside the recipe; a run goes on with the same only.
 
     Raises:
         ConfigError: The batch cannot be shared out equally, or the network has no such part.
@@ -66,6 +59,7 @@ class Trainer:
         folder: Path,
         *,
         devices: Devices | None = None,
+        architecture: ArchitectureSpec | None = None,
     ) -> None:
         self.devices: Devices = devices or OneDevice()
         self._part, rest = divmod(recipe.data.batch, self.devices.world)
@@ -78,6 +72,7 @@ class Trainer:
         layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
         self.network = network.to(self.devices.device).to(memory_format=layout)
         self.recipe, self.clips, self.validation, self.folder = recipe, clips, validation, folder
+        self.settings = run_settings(recipe, architecture)
         learning = keep_all_but(network, recipe.only)
         self.optimizer = torch.optim.Adam(learning, lr=recipe.optim.lr)
         self.average = copy.deepcopy(network).eval()
@@ -98,13 +93,15 @@ class Trainer:
     def resume(self) -> None:
         """Go on from the newest checkpoint in the folder, in the middle of a clip if need be.
 
-        The number of devices may be another one. Where batch or clips have another size, the run
-        goes on with the next clips.
+        The number of devices may be another one. A checkpoint of an older version does not hold
+        its settings; where batch or clips have another size, that run goes on with the next clips.
 
         Raises:
+            ConfigError: The run was begun with other settings.
             ModelError: There is no checkpoint, or it is of another network.
         """
         saved, data, rank = load_checkpoint(self.checkpoint), self.recipe.data, self.devices.rank
+        refuse_other_settings(self.checkpoint, saved.get("settings"), self.settings)
         try:
             self.network.load_state_dict(saved["network"])
             self.average.load_state_dict(saved["average"])
@@ -129,6 +126,8 @@ class Trainer:
         if rank == 0:
             history.cut(self.folder / "log.jsonl", self.step)
         self.devices.barrier()
+        if saved.get("settings") != self.settings:
+            self.save()
 
     def save(self) -> None:
         """Write the newest checkpoint; every process has to call it.
@@ -153,6 +152,7 @@ class Trainer:
             "shape": [self.recipe.data.batch, self.recipe.data.frames, self.recipe.data.backprop],
             "state": state,
             "rng": list(rng),
+            "settings": self.settings,
         }
         save_step(self.folder, self.step, saved, keep=self.recipe.keep_last)
 
@@ -228,7 +228,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, self.recipe.optim)
         self.optimizer.step()
-        self._update_average()
+        update_average(self.average, self.network, step=self.step, ema=self.recipe.optim.ema)
         self.step += 1
         self.part = (self.part + 1) % self._chunks
         if not self.part:
@@ -275,15 +275,6 @@ class Trainer:
             f"the loss became {mean} at step {self.step}; the batch is in {path}: lower "
             "optim.lr or optim.clip_norm, and go on from the last checkpoint with --resume"
         )
-
-    @torch.no_grad()
-    def _update_average(self) -> None:
-        decay = min(self.recipe.optim.ema, (1 + self.step) / (10 + self.step))
-        averages: list[Tensor] = list(self.average.parameters())
-        current: list[Tensor] = list(self.network.parameters())
-        torch._foreach_lerp_(averages, current, 1 - decay)
-        for ours, theirs in zip(self.average.buffers(), self.network.buffers(), strict=True):
-            ours.copy_(theirs)  # statistics of a normalisation
 
     def _due(self, stop: bool) -> bool:
         """Validate if it is time to; whether a checkpoint has to be written."""

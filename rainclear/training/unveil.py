@@ -26,7 +26,7 @@ from rainclear.training.checkpoint import load_checkpoint, save_checkpoint
 from rainclear.training.feed import feed
 from rainclear.training.pictures import explain
 from rainclear.training.progress import Picture, Progress
-from rainclear.training.trainer import Scorer
+from rainclear.training.scorer import Scorer
 from rainclear.training.unveil_fit import fit_cells
 from rainclear.training.unveil_samples import CellSample, WholeFrames, collect, unveil_of
 

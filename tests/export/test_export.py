@@ -11,6 +11,7 @@ from rainclear.export import check, quantise
 from rainclear.export import export as module
 from rainclear.export.artefact import SUFFIXES
 from rainclear.export.export import ExportOptions, export_model, format_of
+from rainclear.export.frames import generated_frames
 from rainclear.export.tensorrt_file import _scaled
 
 SMALL = ExportOptions(size=(48, 64))
@@ -65,7 +66,8 @@ def test_every_format_is_checked_and_says_what_it_is(export, kind, files_in, tmp
     assert record["feedback"] == {"state_0": "image", "state_1": "next_state_1"}
     assert record["initial_state"] == {"state_0": "frame", "state_1": "zeros"}
     assert record["size"] == [48, 64] and record["size_multiple"] == 8
-    assert record["check"]["random"]["max_difference_levels"] < 0.5
+    assert record["check"].keys() == {"random", "generated"}
+    assert all(found["max_difference_levels"] < 0.5 for found in record["check"].values())
     wanted = {path.name} | ({"net.bin"} if kind == "openvino" else set())
     assert files_in(tmp_path) == wanted
 
@@ -109,6 +111,17 @@ def test_frames_of_a_clip_are_checked_too(export, make_video):
     _, record = export("torchscript", check=make_video(pts=range(6)))
     assert record["check"]["real"]["frames"] == 4
     assert record["check"]["real"]["clip"] == "in.mp4"
+    assert "generated" not in record["check"]
+
+
+def test_generated_frames_are_a_rainy_clip():
+    clip = generated_frames((96, 128), 3)
+    assert [frame.shape for frame in clip] == [(1, 3, 96, 128)] * 3
+    assert all(frame.min() >= 0 and frame.max() <= 1 and frame.std() > 0.02 for frame in clip)
+    across = (clip[0][..., 1:] - clip[0][..., :-1]).abs().mean()
+    assert across < 0.1  # noise would have a third
+    assert not torch.equal(clip[0], clip[1])
+    assert torch.equal(clip[2], generated_frames((96, 128), 3)[2])  # the same each time
 
 
 @pytest.mark.parametrize("kind", [onnx])

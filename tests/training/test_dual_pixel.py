@@ -20,9 +20,10 @@ from rainclear.errors import ConfigError, InputError, ModelError, OutputError
 from rainclear.nn.dprrn import DPRRN, DualDerained
 from rainclear.runtime.load import load_model
 from rainclear.training.checkpoint import load_checkpoint
-from rainclear.training.dual_pixel import DualPixelTrainer, step_rate, train_dual_pixel
+from rainclear.training.dual_pixel import DualPixelTrainer, train_dual_pixel
 from rainclear.training.dual_pixel_losses import image_losses, mask_losses, score_pairs, ssim
 from rainclear.training.run import read_recipe
+from rainclear.training.schedule import step_rate
 
 MakeSpec = Callable[..., ModelSpec]
 
@@ -227,6 +228,10 @@ def test_a_resumed_run_is_the_uninterrupted_one(
     train_dual_pixel(spec, data_folder, whole)
     with pytest.raises(Killed):
         train_dual_pixel(spec, data_folder, cut, report=kill)
+    for other in ("training.optim.lr=9.0e-3", "architecture.options={width: 2, single: true}"):
+        changed = dual_spec("training.validate_every=4", "training.save_every=2", other)
+        with pytest.raises(ConfigError, match="the run was begun with"):
+            train_dual_pixel(changed, data_folder, cut, resume=True)
     steps = []
     train_dual_pixel(spec, data_folder, cut, resume=True, report=lambda p: steps.append(p.step))
     assert steps == [3, 4]

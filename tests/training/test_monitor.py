@@ -74,6 +74,25 @@ def test_the_report_is_there_after_each_validation_and_after_ctrl_c(
     assert "streaks: S⁺" in report.read_text()
 
 
+def test_the_pictures_stay_in_the_report_of_a_run_that_goes_on(
+    tmp_path: Path, make_spec: MakeSpec
+) -> None:
+    report, spec = tmp_path / "report.html", make_spec()
+    with Monitor(tmp_path, spec, tensorboard=False) as monitor:
+        monitor(progress(6, scores={"score": 1.0}))
+    before = report.read_text()
+    assert "<img" in before
+    with Monitor(tmp_path, spec, step=6, tensorboard=False):
+        pass  # there was nothing left to do
+    assert report.read_text() == before
+    with Monitor(tmp_path, spec, step=6, tensorboard=False) as monitor:
+        monitor(progress(7, scores={"score": 1.0}))
+    assert report.read_text().count("<img") == 1  # the new one alone
+    with Monitor(tmp_path, spec, tensorboard=False):
+        pass  # a new run
+    assert "<img" not in report.read_text()
+
+
 def test_tensorboard_gets_scalars_and_pictures(tmp_path: Path, make_spec: MakeSpec) -> None:
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

@@ -161,6 +161,10 @@ def test_a_run_leaves_a_model(data_folder: Path, tmp_path: Path, make_spec: Make
 
     with pytest.raises(OutputError, match="--resume"):
         train_model(make_spec(), data_folder, out)
+    report = (out / "report.html").read_text()
+    assert "<img" in report
+    train_model(make_spec(), data_folder, out, resume=True, tensorboard=False)  # all is done
+    assert (out / "report.html").read_text() == report
     longer = make_spec("training.optim.steps=8")
     train_model(longer, data_folder, out, resume=True, tensorboard=False)
     assert load_checkpoint(out / "last.ckpt")["step"] == 8
