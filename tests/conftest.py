@@ -48,8 +48,13 @@ def no_handler_left() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is measured once per machine is not read from the user's cache, nor put there."""
-    monkeypatch.setenv("RAINCLEAR_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    """What is measured once per machine is not read from the user's cache, nor put there.
+
+    Nor does one test choose the backend of another, whose last digits may differ.
+    """
+    monkeypatch.setenv("RAINCLEAR_CACHE", str(tmp_path_factory.mktemp("cache")))
+    if auto := sys.modules.get("rainclear.runtime.backends.auto"):
+        monkeypatch.setattr(auto, "_IN_MEMORY", {})
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -101,7 +106,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _derainer(tiny_model: Path):
     from rainclear import Derainer
 
-    return Derainer(str(tiny_model), device="cpu", precision="fp32")
+    return Derainer(str(tiny_model), device="cpu", precision="fp32", backend="eager")
 
 
 @pytest.fixture
