@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ import pytest
 
 from rainclear.detection import COCO_NAMES
 from rainclear.frame import Frame
+from rainclear.runtime.backends.base import BackendName
+from rainclear.runtime.backends.measure import Timing
 from rainclear.video import VideoInfo, VideoWriter
 
 ROOT = Path(__file__).parents[2]
@@ -126,6 +128,12 @@ class Camera:
 def camera(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Camera]]:
     monkeypatch.setattr(cv2, "VideoCapture", Camera)
     monkeypatch.setattr(Camera, "opened", 0)
+
+    def eager_alone(*_: object, names: Sequence[BackendName], **__: object) -> list[Timing]:
+        return [Timing(backend=name, ms=1.0 if name == "eager" else None) for name in names]
+
+    # Measuring would take longer than all that the camera shows.
+    monkeypatch.setattr("rainclear.runtime.backends.auto.measure", eager_alone)
     # A shell starts programs in the background with Ctrl-C ignored.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield Camera
