@@ -173,7 +173,7 @@ def _chart(
         return left + part * (width - left - 18)
 
     def up(value: float) -> float:
-        return (height - bottom - 4) * (1 - value / top) + 4
+        return (height - bottom - 10) * (1 - value / top) + 10
 
     parts = [f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{title}">']
     for k in range(5):
