@@ -1,5 +1,6 @@
 import json
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -181,6 +182,26 @@ def test_measuring_for_real(network, descriptor, cpu):
     assert eager.error == 0 and ort.error < 0.5
     assert eager.ms > 0 and ort.ms > 0 and ort.precision == "float32"
     assert tensorrt.ms is None and "NVIDIA" in tensorrt.problem
+
+
+def test_what_is_far_too_slow_is_not_timed_to_the_end(cpu, monkeypatch):
+    now, calls = [0.0], []
+
+    class Timed:
+        def __init__(self, name, seconds):
+            self.name, self.seconds = name, seconds
+
+        def run(self, batch, state):
+            calls.append(self.name)
+            now[0] += self.seconds
+            return SimpleNamespace(state=None)
+
+    monkeypatch.setattr(measure.time, "perf_counter", lambda: now[0])
+    ready = {"eager": Timed("eager", 0.9), "openvino": Timed("openvino", 0.3)}
+    ready["onnxruntime"] = Timed("onnxruntime", 0.5)
+    ms = measure._take_turns(ready, moving_frames(SIZE, 1), cpu)
+    assert ms == pytest.approx({"eager": 900, "openvino": 300, "onnxruntime": 500})
+    assert calls.count("eager") == 2 < calls.count("onnxruntime") == calls.count("openvino")
 
 
 def test_wrong_pictures_are_never_chosen(network, descriptor, cpu, monkeypatch):
