@@ -24,8 +24,7 @@ class BlockLayers(nn.Module):
     Attributes:
         same: The picture as it is.
         colour: Mean colour of each block.
-        types: Features of streaks and of drops.
-        heavy: What the fusion reads of them where attention is.
+        heavy: What the fusion reads of the rain types where attention is.
         light: What it reads of the features for all the rest.
         shown: S⁺ at the first pixel of each block, of streaks and of drops.
         refined: The network's ``refine_image`` in levels.
@@ -47,7 +46,6 @@ class BlockLayers(nn.Module):
         both, types = net.merge.weight[:, :, 0, 0], net.to_types
         half = both.shape[1] // 2
         of_heavy, of_light = both[:, :half] - both[:, half:], both[:, half:]
-        self.types = types
         self.heavy = _conv(of_heavy, net.merge.bias + of_light @ types.bias)
         self.light = _conv(of_light @ types.weight[:, :, 0, 0])
         self.repeats = half // (2 * pixels)

@@ -121,7 +121,7 @@ class BlockGraph(nn.Module):
         net, layers = self.network, self.layers
         features = act(features)
         attentions = torch.sigmoid(net.attention(features))
-        heavy = layers.types(features) * layers.spread(attentions)
+        heavy = net.to_types(features) * layers.spread(attentions)
         return attentions, net.coarse(layers.heavy(heavy) + layers.light(features))
 
     def _veil(
@@ -164,13 +164,8 @@ def block_graph(
         graph = BlockGraph(network, byte=False).eval()
         if not _agrees(graph, network):
             return None
-    except (
-        AttributeError,
-        IndexError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-    ):  # put together in another way
+    # One that is put together in another way has not these layers, or others of these names.
+    except (AttributeError, IndexError, RuntimeError, TypeError, ValueError):
         return None
     graph.byte, graph.dtype = byte, dtype
     return graph

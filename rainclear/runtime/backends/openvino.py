@@ -178,7 +178,9 @@ class _Blocks:
         count, height, width = shape
         pixels = torch.uint8 if graph.byte else torch.float32
         self.picture = torch.empty(count, height, width, 3, dtype=pixels)
-        self._cut = torch.empty(previous.shape, dtype=pixels)
+        # Where both are floats, it is cut where the graph reads it.
+        cut_apart = pixels != self._frame.dtype
+        self._cut = torch.empty(previous.shape, dtype=pixels) if cut_apart else self._frame
         self._sets = [
             (
                 torch.empty_like(self._cut),
@@ -194,7 +196,9 @@ class _Blocks:
         """Run on N×H×W×3, uint8 or float32 levels."""
         to_blocks(picture, self._cut, self._block)
         with one_thread():
-            self._frame.copy_(self._cut).sub_(MIDDLE)
+            if self._cut is not self._frame:
+                self._frame.copy_(self._cut)
+            self._frame.sub_(MIDDLE)
         before = (self._frame, self._empty) if state is None else (self._taken(state[0]), state[1])
         self._sets.reverse()
         if any(s.data_ptr() in {t.data_ptr() for t in self._sets[0]} for s in before):
