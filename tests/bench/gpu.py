@@ -39,7 +39,8 @@ class Running:
 
     def __init__(self, model: str, size: tuple[int, int], precision: str) -> None:
         height, width = (side + -side % 8 for side in size)
-        self.network: Any = load_model(model).to("cuda").to(memory_format=torch.channels_last)
+        network: Any = load_model(model).to("cuda").to(memory_format=torch.channels_last)
+        self.network = network
         self.frames = [
             frame.to("cuda").contiguous(memory_format=torch.channels_last)
             for frame in moving_frames((height, width), 3)
