@@ -254,8 +254,8 @@ def _notes(
     if references:
         count = references["eager"].frames
         notes.append(
-            f"PReNet: random weights, {count} frame{'s' * (count != 1)} at the full size after a "
-            "warm-up on small ones"
+            f"PReNet: random weights, {count} frame{'s' * (count != 1)} at the full size after "
+            + ("a warm-up on small ones" if plan.device.type == "cpu" else "three to warm up")
             + (", memory kept by the allocator" if references["eager"].memory_kept else "")
         )
     unweighted = [label for model, label in plan.labels.items() if model not in plan.weighted]

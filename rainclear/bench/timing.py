@@ -89,9 +89,10 @@ class Row:
 def time_task(task: Task) -> Row:
     """Time one network on one backend; best in a process of its own.
 
-    Three frames warm up before. The reference warms up on small ones instead, as a frame takes it
-    seconds. Its allocator keeps its memory, which spares it the fresh pages of every layer (a fifth
-    of its processor time, and more on some systems): the ratio to it is the smaller one.
+    Three frames warm up before. On a CPU the reference warms up on small ones instead, as a frame
+    takes it seconds; on a GPU, where cuDNN chooses its algorithms by the size, on full ones. Its
+    allocator keeps its memory, which spares it the fresh pages of every layer (a fifth of its
+    processor time, and more on some systems): the ratio to it is the smaller one.
 
     Raises:
         ModelError: The model is unknown, or its weights were altered.
@@ -114,9 +115,8 @@ def time_task(task: Task) -> Row:
     backend = make_backend(task.backend, program)
     backend.prepare(size)
     prepared = time.perf_counter() - began
-    # A graph backend would build another graph for small frames; only eager mode takes any size.
-    small = reference and task.backend == "eager"
-    _run(backend, moving_frames(_SMALL if small else size, 3, device), _WARM_UP, device)
+    first = _warm_up_size(task, size)
+    _run(backend, moving_frames(first, 3, device), _WARM_UP, device)
     times = _run(backend, moving_frames(size, 3, device), task.frames, device)
     wall, cpu = [t[0] for t in times], [t[1] for t in times]
     on_gpu = torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else None
@@ -133,6 +133,16 @@ def time_task(task: Task) -> Row:
         peak_gpu_memory_mb=on_gpu,
         memory_kept=kept,
     )
+
+
+def _warm_up_size(task: Task, size: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of the frames that warm up, where those that are timed have ``size``.
+
+    They are small for the reference on a CPU alone, and there in eager mode, which takes any size:
+    a graph backend would build another graph for them.
+    """
+    on_cpu = torch.device(task.device).type == "cpu"
+    return _SMALL if task.model is None and task.backend == "eager" and on_cpu else size
 
 
 def _run(

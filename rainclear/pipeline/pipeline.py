@@ -26,7 +26,13 @@ from rainclear.pipeline.sinks import (
     WindowSink,
 )
 from rainclear.pipeline.source import OpenSource, open_source, source_name
-from rainclear.pipeline.spec import DerainSpec, PipelineSpec, SinksSpec, find_pipeline
+from rainclear.pipeline.spec import (
+    DerainSpec,
+    PipelineSpec,
+    SinksSpec,
+    check_stages,
+    find_pipeline,
+)
 from rainclear.pipeline.track import Tracker
 from rainclear.runtime.derainer import Derainer
 from rainclear.runtime.executor import Executor, Sink
@@ -89,7 +95,8 @@ class Pipeline:
         detector: A detector to use in place of the one described.
 
     Raises:
-        ConfigError: There is no such pipeline, or a setting is wrong.
+        ConfigError: There is no such pipeline, a setting is wrong, or a stage is missing that
+            another needs.
         ModelError: A model or detector is missing or broken.
         DeviceError: This machine has no such device.
     """
@@ -110,6 +117,12 @@ class Pipeline:
         else:
             assignments = [f"{k}={yaml.safe_dump(v).strip()}" for k, v in (settings or {}).items()]
             spec = find_pipeline(os.fspath(pipeline), assignments)
+        check_stages(
+            spec,
+            source="PipelineSpec",
+            derains=derainer is not None,
+            detects=detector is not None,
+        )
         if source is not None:
             path = source if isinstance(source, int) else os.fspath(source)
             spec = spec.model_copy(update={"source": spec.source.model_copy(update={"path": path})})

@@ -1,7 +1,6 @@
 """Where results go: annotated video or picture, JSON lines, COCO JSON, MOT text, a window."""
 
 import json
-import os
 import sys
 from contextlib import suppress
 from dataclasses import replace
@@ -15,6 +14,7 @@ from rainclear.detection.coco import COCO_IDS_91, COCO_NAMES
 from rainclear.errors import OutputError
 from rainclear.pipeline.draw import annotate, side_by_side
 from rainclear.pipeline.result import Result
+from rainclear.pipeline.screen import no_screen
 from rainclear.pipeline.spec import VideoSpec, WindowSpec
 from rainclear.pipeline.track import TrackedDetections
 from rainclear.video import VideoInfo, VideoWriter, is_image, write_image
@@ -26,9 +26,8 @@ _COCO_NUMBERS = {index: number for number, index in COCO_IDS_91.items()}
 _DIGITS = 4
 _ESCAPE = 27
 _NO_TRACK = -1
-_SCREENS = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
 _NO_WINDOW = (
-    "no window can be opened here; use another sink, such as --set sinks.window=null "
+    "no window can be opened here{why}; use another sink, such as --set sinks.window=null "
     "--set sinks.video.path=out.mp4"
 )
 
@@ -248,13 +247,13 @@ class WindowSink:
     """Shows frames in a window; used in the caller's thread, as window systems ask for.
 
     Raises:
-        OutputError: There is no screen, as far as the environment tells.
+        OutputError: There is no screen, as far as the environment tells, or it does not answer.
     """
 
     def __init__(self, spec: WindowSpec, *, compare: bool) -> None:
         # OpenCV's window system ends the whole process where there is no screen.
-        if sys.platform == "linux" and not any(map(os.environ.get, _SCREENS)):
-            raise OutputError(_NO_WINDOW)
+        if sys.platform == "linux" and (why := no_screen()) is not None:
+            raise OutputError(_NO_WINDOW.format(why=why))
         self._spec, self._draw = spec, side_by_side if compare else annotate
         self.notes: list[str] = []
 
@@ -269,7 +268,7 @@ class WindowSink:
             cv2.imshow(self._spec.title, bgr)
             return cv2.waitKey(1) & 0xFF not in (ord("q"), _ESCAPE)
         except cv2.error as error:
-            raise OutputError(_NO_WINDOW) from error
+            raise OutputError(_NO_WINDOW.format(why="")) from error
 
     def close(self) -> None:
         """Close the window."""

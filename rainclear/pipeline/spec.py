@@ -20,6 +20,7 @@ __all__ = [
     "TrackSpec",
     "VideoSpec",
     "WindowSpec",
+    "check_stages",
     "find_pipeline",
     "list_pipelines",
 ]
@@ -211,22 +212,37 @@ def find_pipeline(
             )
     data = with_overrides({**load_yaml(path), **settings}, assignments or [])
     spec = parse(PipelineSpec, data, source=str(path))
-    if spec.track is not None and spec.detect is None:
-        raise ConfigError(f"{path}: 'track' needs 'detect': there is nothing to follow")
-    if spec.sinks.video is not None and spec.sinks.video.side_by_side:
-        _check_comparison(spec, spec.sinks.video, path)
+    check_stages(spec, source=str(path))
     return spec
 
 
-def _check_comparison(spec: PipelineSpec, video: VideoSpec, path: Path) -> None:
-    key = "'sinks.video.side_by_side'"
-    if spec.derain is None:
+def check_stages(
+    spec: PipelineSpec, *, source: str, derains: bool = False, detects: bool = False
+) -> None:
+    """Refuse a pipeline whose stages lack one that they need.
+
+    Args:
+        spec: The pipeline.
+        source: Names the pipeline in messages.
+        derains: A derainer is given, whatever the pipeline describes.
+        detects: A detector is given, likewise.
+
+    Raises:
+        ConfigError: There is nothing to follow or to compare.
+    """
+    derains, detects = derains or spec.derain is not None, detects or spec.detect is not None
+    if spec.track is not None and not detects:
+        raise ConfigError(f"{source}: 'track' needs 'detect': there is nothing to follow")
+    video, key = spec.sinks.video, "'sinks.video.side_by_side'"
+    if video is None or not video.side_by_side:
+        return
+    if not derains:
         raise ConfigError(
-            f"{path}: {key} needs 'derain': both sides would be the same; add 'derain: {{}}', or "
+            f"{source}: {key} needs 'derain': both sides would be the same; add 'derain: {{}}', or "
             "--set sinks.video.side_by_side=false"
         )
-    if video.boxes and spec.detect is None:
+    if video.boxes and not detects:
         raise ConfigError(
-            f"{path}: {key} needs 'detect': there are no boxes to compare; add 'detect', or "
+            f"{source}: {key} needs 'detect': there are no boxes to compare; add 'detect', or "
             "--set sinks.video.boxes=false for the pictures alone"
         )

@@ -76,7 +76,11 @@ class VideoCapture:
         return self._derainer.reading
 
     def open(self, source: str | int, api: int = cv2.CAP_ANY) -> bool:
-        """Open another source; whether that went well."""
+        """Open another source; whether that went well.
+
+        Raises:
+            DeviceError: The backend cannot run here; the source is closed again.
+        """
         self._derainer.reset()
         opened = bool(self._capture.open(source, api))
         width, height, frames = (
@@ -88,7 +92,11 @@ class VideoCapture:
             )
         )
         if opened and width > 0 and height > 0:
-            self._derainer.prepare((height, width), frames=frames if frames > 0 else None)
+            try:
+                self._derainer.prepare((height, width), frames=frames if frames > 0 else None)
+            except BaseException:
+                self.release()  # a camera that stays open cannot be opened by anyone else
+                raise
         return opened
 
     def isOpened(self) -> bool:

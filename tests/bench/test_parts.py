@@ -2,12 +2,14 @@
 
 import os
 from itertools import islice
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from rainclear.bench import ceiling, clip, isolate, subject, timing
+from rainclear.bench import bench, ceiling, clip, isolate, subject, timing
+from rainclear.bench.plan import BenchOptions, Plan
 from rainclear.cli.doctor import parse_size
 from rainclear.errors import ConfigError, StageError
 from rainclear.runtime.load import load_model
@@ -110,3 +112,51 @@ def test_slow_networks_are_timed_on_fewer_frames(clock, seconds, count):
     backend = Slow(clock, islice(iter(lambda: seconds, None), 99))
     frames = [torch.rand(1, 3, 4, 4)]
     assert len(timing._run(backend, frames, 50, torch.device("cpu"))) == count
+
+
+@pytest.mark.parametrize(
+    ("model", "backend", "device", "small"),
+    [
+        (None, "eager", "cpu", True),
+        (None, "eager", "cuda", False),
+        (None, "eager", "cuda:1", False),
+        (None, "onnxruntime", "cpu", False),
+        ("d-daiam-rt", "eager", "cpu", False),
+    ],
+)
+def test_small_frames_warm_up_the_reference_on_a_cpu_alone(
+    model, backend, device, small, monkeypatch
+):
+    """A GPU would choose its algorithms and take its memory within the frame that is timed."""
+    task = timing.Task(model=model, backend=backend, size=(90, 120), device=device, frames=1)
+    seen = []
+
+    def run(backend, frames, count, device):
+        seen.append((frames, count))
+        return [(1.0, 1.0)] * count
+
+    monkeypatch.setattr(timing, "_run", run)
+    monkeypatch.setattr(
+        timing, "make_program", lambda *_, **__: SimpleNamespace(dtype=torch.float32)
+    )
+    monkeypatch.setattr(
+        timing, "make_backend", lambda *_: SimpleNamespace(prepare=lambda size: None)
+    )
+    monkeypatch.setattr(timing, "moving_frames", lambda size, count, device: size)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 0)
+    monkeypatch.setattr(timing, "keep_memory", lambda: False)
+    timing.time_task(task)
+    (first, warm), (size, timed) = seen
+    assert (warm, timed) == (3, 1) and size[0] >= 90 and size[1] >= 120
+    assert (first == size) is not small
+
+
+@pytest.mark.parametrize(
+    ("device", "told"),
+    [("cpu", "after a warm-up on small ones"), ("cuda", "after three to warm up")],
+)
+def test_the_note_on_the_reference_says_how_it_was_warmed_up(device, told):
+    row = SimpleNamespace(frames=1, memory_kept=False)
+    plan = Plan(device=torch.device(device))
+    (note,) = bench._notes({}, 0.0, 1, BenchOptions(clip_frames=0), plan, {"eager": row})
+    assert note == f"PReNet: random weights, 1 frame at the full size {told}"

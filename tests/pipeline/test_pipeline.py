@@ -194,3 +194,27 @@ def test_a_missing_detector_is_named():
 def test_settings_belong_to_named_pipelines():
     with pytest.raises(ConfigError, match="not both"):
         Pipeline(PipelineSpec(), settings={"detect.size": 64})
+
+
+SIDE_BY_SIDE = {"video": {"path": "a.mp4", "side_by_side": True}}
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"detect": {}, "sinks": SIDE_BY_SIDE}, "side_by_side' needs 'derain'"),
+        ({"derain": {}, "sinks": SIDE_BY_SIDE}, "side_by_side' needs 'detect'"),
+        ({"track": {}}, "'track' needs 'detect'"),
+    ],
+)
+def test_settings_by_hand_are_held_to_the_rules_of_files(sections, message):
+    with pytest.raises(ConfigError, match=f"^PipelineSpec: .*{message}"):
+        Pipeline(PipelineSpec.model_validate(sections))
+
+
+def test_a_stage_that_is_given_need_not_be_described(squares, derainer, detector, tmp_path):
+    sections = {"track": {}, "sinks": SIDE_BY_SIDE}
+    Pipeline(PipelineSpec.model_validate(sections), derainer=derainer, detector=detector)
+    both = PipelineSpec.model_validate({"sinks": SIDE_BY_SIDE})
+    Pipeline(both, source=squares, derainer=derainer, detector=detector).run(tmp_path)
+    assert probe(tmp_path / "a.mp4").width == 192

@@ -1,7 +1,11 @@
 import json
+import re
+import socket
 import sys
+from contextlib import ExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
@@ -12,7 +16,8 @@ from rainclear.errors import OutputError
 from rainclear.evaluation.labels import read_labels
 from rainclear.frame import Frame
 from rainclear.pipeline import Pipeline, PipelineSpec, Result, TrackedDetections
-from rainclear.pipeline.sinks import CocoSink, JsonlSink, MotSink
+from rainclear.pipeline.sinks import CocoSink, JsonlSink, MotSink, WindowSink
+from rainclear.pipeline.spec import WindowSpec
 from rainclear.video import VideoInfo
 
 
@@ -82,15 +87,64 @@ def test_coco_of_a_video_can_be_read_as_labels(tmp_path):
     assert counts == [1, 3]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems have a screen of their own")
-@pytest.mark.parametrize("name", [None, "DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"])
+linux = pytest.mark.skipif(
+    sys.platform != "linux", reason="other systems have a screen of their own"
+)
+SCREENS = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM", "XDG_RUNTIME_DIR")
+
+
+@pytest.fixture
+def screen(monkeypatch):
+    """Sets the variables that tell of a screen; those that are not given are taken away."""
+
+    def set_screen(**values: object) -> None:
+        for name in SCREENS:
+            monkeypatch.delenv(name, raising=False)
+        for name, value in values.items():
+            monkeypatch.setenv(name, str(value))
+
+    return set_screen
+
+
+@pytest.fixture
+def listen():
+    """Opens a socket that takes callers, by its address."""
+    with ExitStack() as stack:
+
+        def listen_at(address: str | tuple[str, int]) -> socket.socket:
+            family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
+            server = stack.enter_context(socket.socket(family))
+            server.bind(address)
+            server.listen()
+            return server
+
+        yield listen_at
+
+
+@pytest.fixture
+def folder():
+    """A folder with a name short enough for a socket."""
+    with TemporaryDirectory(dir="/tmp") as name:
+        yield Path(name)
+
+
+def opens() -> bool:
+    try:
+        WindowSink(WindowSpec(), compare=False)
+    except OutputError as error:
+        assert re.match(
+            r"no window can be opened here(: nothing .*)?; use another sink", str(error)
+        )
+        return False
+    return True
+
+
+@linux
+@pytest.mark.parametrize("there", [False, True])
 def test_a_window_without_a_screen_is_refused_before_anything_is_opened(
-    name, squares, detector, tmp_path, monkeypatch, files_in
+    there, squares, detector, tmp_path, monkeypatch, files_in, screen
 ):
-    for one in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
-        monkeypatch.delenv(one, raising=False)
-    if name:
-        monkeypatch.setenv(name, "somewhere")
+    screen(**({"QT_QPA_PLATFORM": "offscreen"} if there else {}))
     shown: list[str] = []
     monkeypatch.setattr(cv2, "imshow", lambda title, _: shown.append(title))
     monkeypatch.setattr(cv2, "waitKey", lambda _: -1)
@@ -100,10 +154,121 @@ def test_a_window_without_a_screen_is_refused_before_anything_is_opened(
     spec = PipelineSpec.model_validate(
         {"detect": {}, "sinks": {"window": {}, "jsonl": {"path": "a.jsonl"}}}
     )
-    if name:
+    if there:
         Pipeline(spec, source=squares, detector=detector).run(folder)
         assert len(shown) == 6
         return
     with pytest.raises(OutputError, match=r"no window can be opened here; use another sink"):
         Pipeline(spec, source="none.mp4", detector=detector).run(folder)
     assert shown == [] and files_in(folder) == set()
+
+
+@linux
+@pytest.mark.parametrize(
+    "display",
+    [
+        ":77",
+        ":77.0",
+        "unix:77",
+        "unix/:77",
+        "127.0.0.1:59000",
+        "somewhere",
+        ":",
+        "/none/X0",
+        ":9" * 9,
+    ],
+)
+def test_a_display_that_does_not_answer_is_refused_by_its_name(
+    display, screen, folder, monkeypatch
+):
+    monkeypatch.setattr("rainclear.pipeline.screen._X_SOCKETS", f"{folder}/X")
+    screen(DISPLAY=display)
+    with pytest.raises(OutputError, match=f"nothing answers at DISPLAY={re.escape(display)}; use"):
+        WindowSink(WindowSpec(), compare=False)
+    screen(DISPLAY=display, WAYLAND_DISPLAY="wayland-7", XDG_RUNTIME_DIR=folder)
+    with pytest.raises(OutputError, match=r" and WAYLAND_DISPLAY=wayland-7; use"):
+        WindowSink(WindowSpec(), compare=False)
+
+
+@linux
+@pytest.mark.parametrize("abstract", [False, True])
+@pytest.mark.parametrize("display", [":77", ":77.0", ":77.", "unix:77", "unix/:77.1"])
+def test_a_display_of_this_machine_is_found_by_its_socket(
+    abstract, display, screen, listen, folder, monkeypatch
+):
+    monkeypatch.setattr("rainclear.pipeline.screen._X_SOCKETS", f"{folder}/X")
+    server = listen(f"{chr(0) * abstract}{folder}/X77")
+    screen(DISPLAY=display)
+    assert opens()
+    server.close()  # its name stays in the folder
+    assert not opens()
+
+
+@linux
+def test_a_display_with_more_callers_than_it_can_take_in_is_there(
+    screen, listen, folder, monkeypatch
+):
+    monkeypatch.setattr("rainclear.pipeline.screen._X_SOCKETS", f"{folder}/X")
+    server = listen(f"{folder}/X77")
+    server.listen(0)
+    screen(DISPLAY=":77")
+    with ExitStack() as stack:
+        for _ in range(3):
+            caller = stack.enter_context(socket.socket(socket.AF_UNIX))
+            caller.setblocking(False)
+            with suppress(BlockingIOError):
+                caller.connect(f"{folder}/X77")
+        assert opens()
+
+
+@linux
+def test_a_display_may_be_the_path_of_a_socket(screen, listen, folder):
+    server = listen(f"{folder}/display")
+    for display in ("{}/display", "{}/display.0", "unix:{}/display"):
+        screen(DISPLAY=display.format(folder))
+        assert opens(), display
+    server.close()
+    assert not opens()
+
+
+@linux
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "tcp/localhost", ""])
+def test_a_display_of_another_machine_is_found_by_its_port(
+    host, screen, listen, folder, monkeypatch
+):
+    monkeypatch.setattr("rainclear.pipeline.screen._X_SOCKETS", f"{folder}/X")
+    server = listen(("127.0.0.1", 0))
+    screen(DISPLAY=f"{host}:{server.getsockname()[1] - 6000}.0")
+    assert opens()
+    server.close()
+    assert not opens()
+
+
+@linux
+def test_a_wayland_display_is_found_in_its_folder_or_by_its_path(screen, listen, folder):
+    listen(f"{folder}/wayland-7")
+    screen(WAYLAND_DISPLAY="wayland-7", XDG_RUNTIME_DIR=folder)
+    assert opens()
+    screen(WAYLAND_DISPLAY="wayland-7")
+    assert not opens()
+    screen(WAYLAND_DISPLAY=folder / "wayland-7", DISPLAY="somewhere")
+    assert opens()
+
+
+@linux
+def test_the_screen_is_that_of_the_platform_that_qt_is_told_to_take(
+    screen, listen, folder, monkeypatch
+):
+    monkeypatch.setattr("rainclear.pipeline.screen._X_SOCKETS", f"{folder}/X")
+    screen(QT_QPA_PLATFORM="xcb")
+    assert not opens()
+    listen(f"{folder}/wayland-0")
+    for platform, there in (
+        ("xcb", False),
+        ("wayland", True),
+        ("wayland-egl;xcb", True),
+        ("vnc:size=640x480", True),
+        ("", False),
+    ):
+        screen(QT_QPA_PLATFORM=platform, DISPLAY=":77", XDG_RUNTIME_DIR=folder)
+        assert opens() is there, platform

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 import rainclear
+from rainclear.errors import DeviceError
 
 
 @pytest.fixture
@@ -31,6 +32,26 @@ def test_what_is_opened_is_made_ready_for(clip, derainer, monkeypatch):
     assert calls == [((48, 64), 4)]
     capture.open("none.mp4")
     assert len(calls) == 1
+
+
+def test_a_source_that_cannot_be_derained_is_closed_again(clip, derainer, monkeypatch):
+    def refuse(size, frames):
+        raise DeviceError("no such backend here")
+
+    plain, opened = cv2.VideoCapture, []
+
+    def kept():
+        opened.append(plain())
+        return opened[-1]
+
+    monkeypatch.setattr(cv2, "VideoCapture", kept)
+    capture = rainclear.VideoCapture(derainer=derainer)
+    monkeypatch.setattr(derainer, "prepare", refuse)
+    with pytest.raises(DeviceError, match="no such backend"):
+        capture.open(clip)
+    with pytest.raises(DeviceError, match="no such backend"):
+        rainclear.VideoCapture(clip, derainer=derainer)
+    assert len(opened) == 2 and not any(source.isOpened() for source in opened)
 
 
 def test_properties_are_those_of_opencv(clip, derainer):

@@ -65,11 +65,14 @@ def test_the_forecast_holds_on_a_gpu(tiny_model):
 
     stage = DerainStage(load_model(str(tiny_model)), NETWORKS["d-daiam-rt"], device="cuda")
     backend = backend_for(stage.device)
-    wanted = simulate(measure_lanes(stage, backend, (720, 1280), frames=60)).fps
     pixels = np.zeros((720, 1280, 3), np.uint8)
     frames = [Frame(pixels=pixels, index=n) for n in range(300)]
     pipeline = DevicePipeline(stage, backend)
-    list(pipeline.stream(frames[:20]))
-    begun = time.perf_counter()
-    assert len(list(pipeline.stream(frames))) == 300
-    assert 300 / (time.perf_counter() - begun) == pytest.approx(wanted, rel=0.3)
+    list(pipeline.stream(frames[:20]))  # algorithms are chosen and memory is taken
+    forecasts, reached = [], []
+    for _ in range(3):  # in turns, and the best of each: the host may be busy with other work
+        forecasts.append(simulate(measure_lanes(stage, backend, (720, 1280), frames=60)).fps)
+        begun = time.perf_counter()
+        assert len(list(pipeline.stream(frames))) == 300
+        reached.append(300 / (time.perf_counter() - begun))
+    assert max(reached) == pytest.approx(max(forecasts), rel=0.3)

@@ -12,6 +12,7 @@ from rainclear.errors import ConfigError, ModelError
 from rainclear.nn.dam import DAM
 from rainclear.nn.output import Derained, Stage
 from rainclear.nn.realtime import RealtimeDDAiAM
+from rainclear.training import distill
 from rainclear.training.chunk import Chunk
 from rainclear.training.distill import Teacher, state_length
 from rainclear.training.run import export_model, train_model
@@ -72,16 +73,33 @@ class Marking(nn.Module):
         return Derained(x - half, (), (Stage(x - half, None, None),))
 
 
+def frame(level: float, *, odd: bool) -> Tensor:
+    """A plain frame of even sum, or of odd sum by one value of its right edge."""
+    levels = torch.full((1, 3, 8, 80), round(level * 255), dtype=torch.float32)
+    levels[0, 0, 0, -1] += odd
+    return levels / 255
+
+
 def test_a_teacher_that_sees_frames_by_themselves_gives_the_truth_where_it_does_not_help() -> None:
     teacher = Teacher(Marking())
-    rainy = torch.full((1, 3, 8, 80), 0.9)
-    clean = torch.full_like(rainy, 0.3)  # the mark is nearer to it, the other half is not
-    torch.manual_seed(0)
-    found = {round(float(teacher.alone(rainy, clean)[0, 0, 4, 2]), 5) for _ in range(8)}
-    assert found == {0.4, 0.3}  # mirrored at random: marked on the right instead
-    assert len(teacher.alone(rainy.expand(16, -1, -1, -1), clean)[:, 0, 4, 2].unique()) == 2
-    dry = teacher.alone(rainy, rainy)
-    assert torch.equal(dry, rainy)
+    clean = torch.full((1, 3, 8, 80), 0.3)  # the mark is nearer to it, the other half is not
+    for odd, level in ((False, 0.4), (True, 0.3)):  # mirrored: marked on the right instead
+        taught = teacher.alone(frame(0.9, odd=odd), clean)
+        assert float(taught[0, 0, 4, 2]) == pytest.approx(level, abs=2e-3)
+    dry = teacher.alone(clean, clean)
+    assert torch.equal(dry, clean)
+
+
+def test_half_the_frames_are_mirrored_the_same_in_any_batch() -> None:
+    torch.manual_seed(2)
+    rainy = (torch.rand(64, 3, 8, 80) * 255).round() / 255
+    teacher = Teacher(Marking())
+    whole = teacher.alone(rainy, rainy - 1)
+    mirrored = (whole - rainy)[:, 0, 4, 2] < -0.75  # the truth there, not the mark
+    assert 20 < int(mirrored.sum()) < 44
+    for part in (1, 16):
+        parts = [teacher.alone(x, x - 1) for x in rainy.split(part)]
+        assert torch.equal(torch.cat(parts), whole)
 
 
 class Halving(nn.Module):
@@ -142,6 +160,31 @@ def test_state_length(network: Callable[[], nn.Module], length: int) -> None:
     student = network().train()
     assert state_length(student) == length
     assert student.training
+
+
+def test_parts_of_a_batch_are_taught_as_the_whole(
+    data_folder: Path, tmp_path: Path, make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Teacher, "load", lambda name: Teacher(Marking()))
+    monkeypatch.setattr(distill, "_HELPS", 1e9)  # its mark is learnt everywhere
+    curves = []
+    for parts in (1, 2):
+        curve: list[float] = []
+        train_model(
+            make_spec(
+                *DISTIL,
+                *EVERY,
+                "training.data.batch=4",
+                f"training.optim.accumulate={parts}",
+            ),
+            data_folder,
+            tmp_path / str(parts),
+            tensorboard=False,
+            report=lambda p, curve=curve: curve.append(p.now["distill"]),
+        )
+        curves.append(curve)
+    assert min(curves[0]) > 0
+    assert curves[0] == pytest.approx(curves[1], rel=1e-4)
 
 
 @pytest.mark.parametrize("extra", [(), (*EVERY[:2], "training.data.backprop=2")])
