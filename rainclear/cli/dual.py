@@ -22,6 +22,14 @@ def derain_dual(
     tile: Annotated[
         int | None, typer.Option(help="Side of the parts to work in, in pixels, to save memory.")
     ] = None,
+    keep_dry: Annotated[
+        bool,
+        typer.Option(
+            "--keep-dry/--no-keep-dry",
+            help="Take a half as it is where it is dry; otherwise the network's picture alone, as "
+            "published.",
+        ),
+    ] = True,
     device: Device = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
     overwrite: Overwrite = False,
@@ -34,7 +42,7 @@ def derain_dual(
 
     from rainclear.errors import InputError, OutputError
     from rainclear.runtime.dual import DualDerainer
-    from rainclear.video import read_image, write_image
+    from rainclear.video import is_image, read_image, write_image
 
     targets = [path for path in (out, mask) if path is not None]
     if len({path.resolve() for path in targets}) < len(targets):
@@ -42,12 +50,15 @@ def derain_dual(
     for path in targets:
         if path.resolve() in (left.resolve(), right.resolve()):
             raise OutputError(f"{path}: is the input itself; give another name")
+        if not is_image(path):
+            raise OutputError(f"{path}: is no name of a picture; use .png, .jpg or another")
         if path.exists() and not overwrite:
             raise OutputError(f"{path}: exists already; give --overwrite to replace it")
     halves = [read_image(path).eight_bit() for path in (left, right)]
     if halves[0].shape != halves[1].shape:
         raise InputError(f"{left} and {right} differ in size; they must be halves of one picture")
-    derained = DualDerainer(model, device=device, precision=precision, tile=tile).process(*halves)
+    derainer = DualDerainer(model, device=device, precision=precision, tile=tile, keep_dry=keep_dry)
+    derained = derainer.process(*halves)
     write_image(out, derained.pixels, overwrite=overwrite)
     if mask is not None:
         levels = np.rint(derained.mask * 255).astype(np.uint8)

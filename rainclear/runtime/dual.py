@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from rainclear.errors import ConfigError, InputError, ModelError
-from rainclear.nn.dprrn import DPRRN
+from rainclear.nn.dprrn import DPRRN, DualDerained
 from rainclear.nn.registry import NETWORKS
 from rainclear.runtime.device import resolve_device, resolve_precision
 from rainclear.runtime.load import load_model
@@ -22,6 +23,10 @@ Picture = npt.NDArray[np.uint8]
 
 _OVERLAP = 64
 _SMALLEST_TILE = 2 * _OVERLAP
+_SOFT = 1.0
+"""Standard deviation in pixels of the blur of the masks before pictures are mixed by them."""
+_SURE = 1.02
+"""Dryness of a half is counted from here, so that two wet halves weigh alike."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +53,9 @@ class DualDerainer:
             to save memory (1280×720 as a whole needs about 3 GB); they overlap by 64 pixels and are
             blended. ``None`` takes it as a whole, which is how the network normalises: parts that
             differ much in brightness come out slightly different.
+        keep_dry: Where a half is dry, take it as the sensor saw it, and where both are wet, the
+            mean of B and of the derained halves. A drop lies in different places in the halves, so
+            one of them often shows what it hides. ``False`` gives the network's B, as published.
 
     Raises:
         ModelError: The model is unknown, has no weights, or is not one for dual pixels.
@@ -66,6 +74,7 @@ class DualDerainer:
         device: str = "auto",
         precision: str = "auto",
         tile: int | None = None,
+        keep_dry: bool = True,
     ) -> None:
         network = load_model(model)
         if not isinstance(network, DPRRN):
@@ -73,7 +82,7 @@ class DualDerainer:
                 f"model {model!r} takes single pictures, not dual-pixel halves; "
                 f"use it with: rainclear derain --model {model}"
             )
-        self._init(network, device, precision, tile)
+        self._init(network, device, precision, tile, keep_dry)
 
     @classmethod
     def from_network(
@@ -83,20 +92,23 @@ class DualDerainer:
         device: str = "auto",
         precision: str = "auto",
         tile: int | None = None,
+        keep_dry: bool = True,
     ) -> "DualDerainer":
         """Wrap a network that is at hand, such as one being trained."""
         self = cls.__new__(cls)
-        self._init(network, device, precision, tile)
+        self._init(network, device, precision, tile, keep_dry)
         return self
 
-    def _init(self, network: DPRRN, device: str, precision: str, tile: int | None) -> None:
+    def _init(
+        self, network: DPRRN, device: str, precision: str, tile: int | None, keep_dry: bool
+    ) -> None:
         descriptor = NETWORKS["dprrn"]
         self._multiple = descriptor.size_multiple
         if tile is not None and (tile < _SMALLEST_TILE or tile % self._multiple):
             raise ConfigError(
                 f"tile {tile}: use a multiple of {self._multiple}, at least {_SMALLEST_TILE}"
             )
-        self._tile = tile
+        self._tile, self._keep_dry = tile, keep_dry
         self._device = resolve_device(device)
         self._dtype = resolve_precision(precision, self._device, descriptor.precisions)
         self._network = network.to(
@@ -141,7 +153,11 @@ class DualDerainer:
         left, right = x.contiguous(memory_format=torch.channels_last).chunk(2, dim=1)
         with torch.autocast(self._device.type, self._dtype, enabled=self._dtype != torch.float32):
             out = self._network.halves(left, right)
-        return torch.cat((out.image.float(), out.mask.float()), dim=1)
+        if not self._keep_dry:
+            return torch.cat((out.image.float(), out.mask.float()), dim=1)
+        if self._network.single:  # it has seen their mean alone
+            left = right = (left + right) / 2
+        return torch.cat((_mixed(left, right, out), out.mask.float()), dim=1)
 
     def _tiled(self, x: Tensor, tile: int) -> Tensor:
         """As :meth:`_whole`, tile by tile."""
@@ -153,6 +169,30 @@ class DualDerainer:
             total[..., y0:y1, x0:x1] += ramp * self._whole(x[..., y0:y1, x0:x1])
             weights[..., y0:y1, x0:x1] += ramp
         return total.div_(weights)
+
+
+def _mixed(left: Tensor, right: Tensor, out: DualDerained) -> Tensor:
+    """Dry halves as they are, and where both are wet the mean of B and of the derained halves."""
+    wet_left, wet_right = (
+        _blurred(logits.float().sigmoid()) for logits in (out.left_logits, out.right_logits)
+    )
+    share = (_SURE - wet_left) / (2 * _SURE - wet_left - wet_right)  # of the left half
+    seen, derained = (
+        share * a + (1 - share) * b
+        for a, b in ((left, right), (out.left.float().clamp(0, 1), out.right.float().clamp(0, 1)))
+    )
+    found = (out.image.float().clamp(0, 1) + derained) / 2
+    return seen + torch.minimum(wet_left, wet_right) * (found - seen)
+
+
+def _blurred(mask: Tensor) -> Tensor:
+    """Gaussian blur of a mask N×1×H×W; the border is continued."""
+    reach = round(4 * _SOFT)
+    at = torch.arange(-reach, reach + 1, device=mask.device, dtype=mask.dtype)
+    kernel = torch.exp(-0.5 * (at / _SOFT).square())
+    kernel /= kernel.sum()
+    padded = F.pad(mask, (reach,) * 4, mode="replicate")
+    return F.conv2d(F.conv2d(padded, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1))
 
 
 def _spans(length: int, tile: int) -> list[tuple[int, int]]:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from rainclear.errors import ConfigError, DeviceError, InputError, ModelError
-from rainclear.nn.dprrn import DPRRN
+from rainclear.nn.dprrn import DPRRN, DualDerained
 from rainclear.runtime.dual import DualDerainer, _spans
 
 
@@ -42,15 +42,75 @@ def test_any_size(derainer: DualDerainer, size: tuple[int, int]) -> None:
 
 
 @torch.no_grad()
-def test_it_is_the_network(derainer: DualDerainer, network: DPRRN) -> None:
+def test_it_is_the_network(network: DPRRN) -> None:
     left, right = halves(24, 32)
     x = [torch.from_numpy(h).permute(2, 0, 1)[None] / 255 for h in (left, right)]
     expected = network.halves(*x)
+    derainer = DualDerainer.from_network(network, device="cpu", precision="fp32", keep_dry=False)
     out = derainer.process(left, right)
     image = expected.image[0].clamp(0, 1).permute(1, 2, 0).numpy() * 255
     assert np.abs(out.pixels - image).max() <= 0.51
     np.testing.assert_allclose(out.mask, expected.mask[0, 0].numpy(), atol=1e-5)
     assert np.abs(out.pixels - derainer.process(right, left).pixels.astype(float)).mean() > 1
+
+
+@pytest.fixture
+def told(network: DPRRN, monkeypatch: pytest.MonkeyPatch):
+    """A derainer whose network finds water where it is told, and a picture of one level for each
+    thing that it makes.
+    """
+
+    def derainer(left_wet: np.ndarray, right_wet: np.ndarray) -> DualDerainer:
+        def halves(left: torch.Tensor, right: torch.Tensor) -> DualDerained:
+            made = {
+                name: torch.full_like(left, level / 255)
+                for name, level in (("image", 100), ("combined", 0), ("left", 40), ("right", 80))
+            }
+            left_logits, right_logits = (
+                torch.from_numpy(np.where(wet, 40.0, -40.0)).float()[None, None]
+                for wet in (left_wet, right_wet)
+            )
+            return DualDerained(left_logits=left_logits, right_logits=right_logits, **made)
+
+        monkeypatch.setattr(network, "halves", halves)
+        return DualDerainer.from_network(network, device="cpu", precision="fp32")
+
+    return derainer
+
+
+def test_dry_halves_stay_as_they_are(told) -> None:
+    left, right = halves(32, 40)
+    nothing = np.zeros((32, 40), bool)
+    assert np.array_equal(told(nothing, nothing).process(left, left).pixels, left)
+    mean = (left.astype(float) + right) / 2
+    assert np.abs(told(nothing, nothing).process(left, right).pixels - mean).max() <= 0.51
+
+
+def test_what_one_half_hides_the_other_shows(told) -> None:
+    """But for a fiftieth, and a rim as wide as the masks are soft."""
+    left, right = halves(32, 40)
+    wet = np.zeros((32, 40), bool)
+    wet[8:24, 8:24] = True
+    inner = np.s_[13:19, 13:19]
+    dry = np.zeros_like(wet)
+
+    def found(*masks: np.ndarray) -> np.ndarray:
+        return told(*masks).process(left, right).pixels[inner].astype(float)
+
+    assert np.abs(found(wet, dry) - right[inner]).max() <= 0.03 * 255
+    assert np.abs(found(dry, wet) - left[inner]).max() <= 0.03 * 255
+    # Both are wet: the mean of B, 100, and of that of the derained halves, 60.
+    assert np.abs(found(wet, wet) - 80).max() <= 0.51
+
+
+def test_a_single_picture_stays_one(network: DPRRN) -> None:
+    """The ablation may not see the halves behind the network's back."""
+    single = DPRRN(width=4, single=True).eval()
+    derainer = DualDerainer.from_network(single, device="cpu", precision="fp32")
+    left, right = halves(24, 32)
+    mean = [((left.astype(int) + right) // 2).astype(np.uint8)] * 2
+    a, b = derainer.process(left, right).pixels, derainer.process(*mean).pixels
+    assert np.abs(a.astype(int) - b).max() <= 2
 
 
 def test_padding_replicates_the_border(derainer: DualDerainer) -> None:
