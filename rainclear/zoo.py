@@ -33,7 +33,7 @@ class ModelFolder:
         if path is None or weights is None:
             raise ModelError(
                 f"model {self.spec.name!r} ships without weights; train it first: "
-                f"rainclear train {self.spec.name} --data DIR"
+                f"rainclear train {self.spec.name} --data DIR -o OUT"
             )
         if not path.is_file():
             raise ModelError(f"the weights of model {self.spec.name!r} are missing: {path}")

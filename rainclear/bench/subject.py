@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from rainclear.bench.prenet import PRENET
 from rainclear.nn.registry import Network
 from rainclear.nn.reparam import fold_reparam
-from rainclear.runtime.load import build_network, load_model, network_of
+from rainclear.runtime.load import build_network, load_model, network_of, refuse_halves
 from rainclear.zoo import find_model
 
 __all__ = ["Cost", "Subject", "cost", "load_subject", "padded"]
@@ -54,10 +54,13 @@ def load_subject(model: str | None) -> Subject:
     A model that ships without weights gets random ones, the same each time.
 
     Raises:
-        ModelError: The model is unknown, or its weights are not what was published.
+        ModelError: The model is unknown, is for dual-pixel halves, or its weights are not what was
+            published.
         ConfigError: Its architecture is unknown.
     """
     folder = None if model is None else find_model(model)
+    if folder is not None:
+        refuse_halves(folder)
     if model is not None and folder is not None and folder.spec.weights is not None:
         return Subject(
             name=folder.spec.name,

@@ -28,6 +28,6 @@ def models(
     for folder in list_models():
         weights = folder.weights_path
         size = f"{weights.stat().st_size / 1e6:.1f} MB" if weights and weights.is_file() else "–"
-        licence = folder.spec.weights.licence if folder.spec.weights else "–"
-        table.add_row(folder.spec.name, folder.spec.summary, size, licence)
+        licence = folder.spec.weights.licence if folder.spec.weights else None
+        table.add_row(folder.spec.name, folder.spec.summary, size, licence or "–")
     console.print(table)

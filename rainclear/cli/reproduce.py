@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.live import Live
-from rich.markdown import Markdown
 
+from rainclear.cli.reproduce_tables import complexity_table, intensity_table, scores_table
 from rainclear.cli.view import console, write_text
 from rainclear.errors import ConfigError
 
@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 
 __all__ = ["parse_duration", "reproduce"]
 
+_BUDGET = "30m"
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_IDLE = {
+    "table6": ("--data", "--budget", "--steps", "--pictures", "--device"),
+    "figure1": ("--budget", "--steps", "--width", "--set", "--device"),
+}
+"""Options that a table that is not trained, or the figure, has no use for."""
 
 
 def parse_duration(text: str) -> float:
@@ -51,7 +57,9 @@ def reproduce(
     ] = None,
     budget: Annotated[
         str | None,
-        typer.Option(help="Training time for all rows together, shared equally. [default: 30m]"),
+        typer.Option(
+            help="Training time for all rows together, shared equally.", show_default=_BUDGET
+        ),
     ] = None,
     steps: Annotated[
         int | None, typer.Option(min=1, help="Steps of every row, instead of a time.")
@@ -73,8 +81,22 @@ def reproduce(
     Writes table.md, results.json and intensity.svg, and a model folder a row. A run that was broken
     off goes on where it stopped.
     """
-    from rainclear.evaluation.paper import find_table
+    from rainclear.evaluation.paper import TABLES, find_table
 
+    if table not in TABLES and table != "figure1":
+        raise ConfigError(f"no table named {table!r}; there are: {', '.join(TABLES)}, figure1")
+    given = {
+        "--data": data,
+        "--budget": budget,
+        "--steps": steps,
+        "--pictures": pictures,
+        "--width": width,
+        "--set": settings,
+        "--device": None if device == "auto" else device,
+    }
+    idle = [name for name in _IDLE.get(table, ()) if given[name] is not None]
+    if idle:
+        raise ConfigError(f"{table} has no use for {', '.join(idle)}; leave it out")
     if budget is not None and steps is not None:
         raise ConfigError("give --budget or --steps, not both")
     folder = out or Path(f"reproduce-{table}")
@@ -88,7 +110,7 @@ def reproduce(
         _figure1(data, folder, pictures or 12)
         return
     found = find_table(table)
-    seconds = None if steps else parse_duration(budget or "30m")
+    seconds = None if steps else parse_duration(budget or _BUDGET)
     _train(found, data, folder, steps, seconds, overrides, pictures, device)
 
 
@@ -103,7 +125,13 @@ def _train(
     device: str,
 ) -> None:
     from rainclear.data.experiment import open_experiment
-    from rainclear.evaluation.reproduced import intensity_plot, score_model, table_markdown
+    from rainclear.evaluation.reproduced import (
+        intensity_plot,
+        score_model,
+        table_markdown,
+        table_remarks,
+        table_title,
+    )
     from rainclear.runtime.device import resolve_device
     from rainclear.training.fabric import OneDevice
     from rainclear.training.reproduce import Budget, train_entries
@@ -134,7 +162,11 @@ def _train(
             write_text(out / "table.md", markdown)
             write_text(out / "intensity.svg", intensity_plot(table, results))
             write_text(out / "results.json", _json(table, experiment, said, results))
-    console.print(Markdown(markdown))
+    console.print(table_title(table), style="bold")
+    console.print(scores_table(table, results))
+    console.print(*table_remarks(table, results), sep="\n", markup=False)
+    if len(results) > 1:
+        console.print(intensity_table(table, results))
     console.print(f"wrote {out}/table.md, results.json, intensity.svg", markup=False)
 
 
@@ -142,13 +174,8 @@ def _entries(table: "PaperTable", overrides: list[str]) -> list[Any]:
     from rainclear.training.reproduce import Entry
     from rainclear.training.run import read_recipe
 
-    entries = []
-    for row in table.ours:
-        model = str(row.model)
-        spec = read_recipe(model, overrides)
-        single = "dam" in spec.architecture.network.split("-")
-        entries.append(Entry(name=model, spec=spec, whole=single))
-    return entries
+    names = [str(row.model) for row in table.ours]
+    return [Entry(name=name, spec=read_recipe(name, overrides)) for name in names]
 
 
 def _said(budget: "Budget", rows: int, overrides: list[str]) -> str:
@@ -185,7 +212,12 @@ def _json(
 
 
 def _count(table: "PaperTable", out: Path, overrides: list[str]) -> None:
-    from rainclear.evaluation.reproduced import TABLE6_SIZE, complexity, complexity_markdown
+    from rainclear.evaluation.reproduced import (
+        TABLE6_SIZE,
+        complexity,
+        complexity_markdown,
+        table_title,
+    )
     from rainclear.training.run import read_recipe
 
     counts = {
@@ -194,8 +226,7 @@ def _count(table: "PaperTable", out: Path, overrides: list[str]) -> None:
         )
         for row in table.ours
     }
-    markdown = complexity_markdown(table, counts)
-    write_text(out / "table.md", markdown)
+    write_text(out / "table.md", complexity_markdown(table, counts))
     values = {
         name: {"parameters": c.parameters, "multiply_adds": c.multiply_adds}
         for name, c in counts.items()
@@ -203,7 +234,9 @@ def _count(table: "PaperTable", out: Path, overrides: list[str]) -> None:
     write_text(
         out / "results.json", json.dumps({"size": TABLE6_SIZE, "networks": values}, indent=1)
     )
-    console.print(Markdown(markdown))
+    console.print(table_title(table), style="bold")
+    console.print(complexity_table(table, counts))
+    console.print(f"multiply-adds at {TABLE6_SIZE}×{TABLE6_SIZE}; table.md says more", markup=False)
     console.print(f"wrote {out}/table.md and results.json", markup=False)
 
 

@@ -1,12 +1,15 @@
 """``rainclear train``."""
 
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from rich.console import Group
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from rainclear.cli.view import console
 from rainclear.errors import ConfigError
@@ -18,6 +21,15 @@ __all__ = ["train"]
 
 _PAUSE = 30.0
 """Seconds between two plain lines."""
+
+_ACROSS = 3
+"""Columns of losses and scores."""
+
+_FIRST = ("score", "gain", "output", "dry")
+"""Scores that come before the others."""
+
+_SHARES = ("temporal", "ssim", "iou")
+"""Scores that are no dB."""
 
 
 def train(
@@ -61,12 +73,20 @@ def train(
     overrides = [*(settings or []), *([f"training.precision={precision}"] if precision else [])]
     spec = read_recipe(recipe, overrides)
     if spec.training is not None and spec.training.dual_pixel is not None:
-        from rainclear.training.dual_pixel import train_dual_pixel
+        from rainclear.training.dual_pixel_run import train_dual_pixel
 
         if devices or nodes:
             raise ConfigError(f"{recipe} trains on one device; leave out --devices and --nodes")
         with _View() as view:
-            train_dual_pixel(spec, data, out, resume=resume, report=view, accelerator=accelerator)
+            train_dual_pixel(
+                spec,
+                data,
+                out,
+                resume=resume,
+                report=view,
+                accelerator=accelerator,
+                tensorboard=tensorboard,
+            )
         console.print(f"wrote {out}/model.safetensors", soft_wrap=True, markup=False)
         return
     with _View() as view:
@@ -130,19 +150,58 @@ def _line(progress: "Progress") -> str:
     return "  ".join(parts)
 
 
-def _table(progress: "Progress") -> Table:
-    table = Table(box=None, show_header=False)
-    table.add_row("step", f"{progress.step} of {progress.steps}")
-    table.add_row("time left", _duration(progress.seconds_left))
-    table.add_row(
-        "seconds a step",
-        f"{progress.seconds_per_step:.3f}, {progress.waiting_share:.0%} of it waiting for data",
+def _score(name: str, value: float) -> str:
+    """With its unit: all scores are PSNR or its gain in dB, but for a few that are shares."""
+    return f"{value:.3f}" if name in _SHARES else f"{value:.2f} dB"
+
+
+def _columns(cells: list[tuple[str, str]]) -> Table:
+    """Names and values side by side in three columns, which fit 80 characters."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for _ in range(_ACROSS):
+        grid.add_column(no_wrap=True)
+        grid.add_column(no_wrap=True, justify="right")
+    for i in range(0, len(cells), _ACROSS):
+        grid.add_row(*(text for cell in cells[i : i + _ACROSS] for text in cell))
+    return grid
+
+
+def _table(progress: "Progress") -> Group:
+    """At most 24 lines of 80 characters, what matters most first: Rich cuts off the rest."""
+    scores = progress.validation
+    kinds = [name.removeprefix("input_") for name in scores if name.startswith("input_")]
+    kinds = [kind for kind in kinds if f"output_{kind}" in scores]
+    pairs = {side + kind for kind in kinds for side in ("input_", "output_")}
+    done = progress.step / max(1, progress.steps)
+    parts: list[Text | Table] = [
+        Text(
+            f"step {progress.step} of {progress.steps} ({done:.0%})   "
+            f"time left {_duration(progress.seconds_left)}",
+            style="bold",
+        )
+    ]
+    if scores:
+        first = {name: scores[name] for name in _FIRST if name in scores} | scores
+        cells = [(name, _score(name, value)) for name, value in first.items() if name not in pairs]
+        if math.isfinite(progress.best):
+            cells.insert(0, ("best", f"{progress.best:.2f} dB"))
+        parts += [Text("validation", style="cyan"), _columns(cells)]
+    if kinds:
+        shown = [(k, f"{scores[f'input_{k}']:.2f} → {scores[f'output_{k}']:.2f}") for k in kinds]
+        parts += [Text("PSNR of input → output, dB", style="cyan"), _columns(shown)]
+    parts.append(
+        Text(
+            f"{progress.seconds_per_step:.3f} s a step, {progress.waiting_share:.0%} of it "
+            f"waiting for data   learning rate {progress.lr:.2e}"
+        )
     )
-    table.add_row("learning rate", f"{progress.lr:.2e}")
-    for name, value in progress.losses.items():
-        table.add_row(name, f"{value:.5f}")
-    for name, value in progress.validation.items():
-        table.add_row(name, f"{value:.2f} dB", style="cyan")
-    if progress.validation:
-        table.add_row("best score", f"{progress.best:.2f} dB", style="bold cyan")
-    return table
+    parts.append(Text(f"losses, total {_loss(sum(progress.losses.values()))}", style="cyan"))
+    parts.append(_columns([(name, _loss(value)) for name, value in progress.losses.items()]))
+    return Group(*parts)
+
+
+def _loss(value: float) -> str:
+    """In nine characters at most."""
+    if abs(value) < 10:
+        return f"{value:.5f}"
+    return f"{value:.2f}" if abs(value) < 1000 else f"{value:.3g}"

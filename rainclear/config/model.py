@@ -18,11 +18,14 @@ class ArchitectureSpec(Settings):
 
 
 class WeightsSpec(Settings):
-    """The weight file beside ``model.yaml``, its checksum and the licence it may be used under."""
+    """The weight file beside ``model.yaml``, its checksum and the licence it may be used under.
+
+    ``licence`` is ``None`` where nobody chose one, as after a training of one's own.
+    """
 
     file: str = "model.safetensors"
     sha256: str
-    licence: str
+    licence: str | None = None
 
 
 class BranchWeights(Settings):

@@ -32,6 +32,8 @@ class DataRecipe(Settings):
         weather: Share of the rainy clips whose rain is one shower seen from a vehicle, around the
             presets; the others take anything (:mod:`rainclear.rain.mixture`).
         dead_leaves: Share of clips over procedural pictures (occluding discs of all sizes).
+        joint_mask: Streaks and drops have one mask, that of all rain, |rainy − clean|: for networks
+            with one branch, which must find both. Otherwise each has its own.
         max_frames: Frames kept of each video.
         workers: Processes that make clips.
     """
@@ -46,6 +48,7 @@ class DataRecipe(Settings):
     dry: float = Field(0.1, ge=0, le=1)
     weather: float = Field(0.45, ge=0, le=1)
     dead_leaves: float = Field(0.2, ge=0, le=1)
+    joint_mask: bool = False
     max_frames: int = Field(240, ge=1)
     workers: int = Field(2, ge=0)
 

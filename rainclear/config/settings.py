@@ -78,7 +78,7 @@ def parse(kind: type[S], data: dict[str, Any], *, source: str) -> S:
         where = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             known = _known_names(kind, first["loc"])
-            near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1, cutoff=0.4)
+            near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1, cutoff=0.6)
             here = (name for name, full in known.items() if name == full)
             hint = f"; did you mean {known[near[0]]!r}?" if near else f"; known: {', '.join(here)}"
             raise ConfigError(f"{source}: unknown setting {where!r}{hint}") from error

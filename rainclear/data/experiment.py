@@ -15,12 +15,12 @@ from torch.utils.data import IterableDataset
 from rainclear.config import DataRecipe
 from rainclear.data.jrsrd import LEVELS, streak_rain
 from rainclear.data.protocol import Pair, PairedDataset
-from rainclear.data.rainy import RainyClips, rain_on
+from rainclear.data.rainy import RainyClips, mask_of_change, rain_on
 from rainclear.data.readers import READERS, GeneratedClips, open_dataset
 from rainclear.data.scenes import Scene, load_scenes, sample_clip
 from rainclear.errors import InputError
 from rainclear.rain.camera import Camera
-from rainclear.rain.clip import MASK_FULL_SCALE, RainParams
+from rainclear.rain.clip import RainParams
 from rainclear.rain.mixture import random_camera, random_rain
 from rainclear.video import is_image, is_video
 
@@ -55,22 +55,15 @@ def draw_rain(kind: RainKind, rng: np.random.Generator, camera: Camera) -> RainP
     return rain
 
 
-def _whole_mask(rainy: Tensor, clean: Tensor) -> Tensor:
-    """Soft mask of all rain, T×1×H×W uint8, from uint8 pictures T×3×H×W."""
-    difference = (rainy.float() - clean.float()).abs().mean(1, keepdim=True)
-    return (difference / MASK_FULL_SCALE).clamp(0, 255).round().to(torch.uint8)
-
-
 class _DrawnClips(RainyClips):
     """Clean scenes under the rain of :func:`draw_rain`."""
 
     def __init__(
-        self, scenes: list[Scene], recipe: DataRecipe, *, kind: RainKind, whole: bool, seed: int
+        self, scenes: list[Scene], recipe: DataRecipe, *, kind: RainKind, seed: int
     ) -> None:
         # Pictures alone: the paper has no procedural ones.
         super().__init__(scenes, recipe.model_copy(update={"dead_leaves": 0.0}), seed=seed)
         self.kind: RainKind = kind
-        self.whole = whole
 
     def sample(self, index: int) -> dict[str, Tensor]:
         recipe, rng = self.recipe, np.random.default_rng([self.seed, index])
@@ -79,10 +72,14 @@ class _DrawnClips(RainyClips):
         clip = sample_clip(scene, rng, size=size, length=recipe.frames)
         camera = random_camera(rng, size, size)
         rain, seed = draw_rain(self.kind, rng, camera), int(rng.integers(2**31))
-        made = rain_on(clip, rain, seed=seed, margin=recipe.margin, camera=camera)
-        if self.whole:
-            made["streaks"] = made["drops"] = _whole_mask(made["rainy"], made["clean"])
-        return made
+        return rain_on(
+            clip,
+            rain,
+            seed=seed,
+            margin=recipe.margin,
+            camera=camera,
+            joint_mask=recipe.joint_mask,
+        )
 
 
 class PairClips(RainyClips):
@@ -90,16 +87,13 @@ class PairClips(RainyClips):
 
     Args:
         pairs: The data set.
-        recipe: Sizes; ``crop`` and ``batch`` are read.
-        whole: Both masks are that of all rain, |rainy − clean|: for networks with one branch, which
-            must find streaks and drops alike.
+        recipe: ``crop``, ``batch`` and ``joint_mask`` are read.
         seed: Seed of all randomness.
     """
 
-    def __init__(self, pairs: PairedDataset, recipe: DataRecipe, *, whole: bool, seed: int) -> None:
+    def __init__(self, pairs: PairedDataset, recipe: DataRecipe, *, seed: int) -> None:
         IterableDataset.__init__(self)
-        self.pairs, self.recipe, self.whole = pairs, recipe, whole
-        self.seed, self.start = seed, 0
+        self.pairs, self.recipe, self.seed, self.start = pairs, recipe, seed, 0
 
     def sample(self, index: int) -> dict[str, Tensor]:
         """Sample number ``index``; see :func:`rainclear.data.rainy.rain_on`.
@@ -125,14 +119,16 @@ class PairClips(RainyClips):
             return torch.from_numpy(np.ascontiguousarray(part.transpose(2, 0, 1)))[None]
 
         rainy, clean = cut(pair.rainy), cut(pair.clean)
-        if self.whole or pair.drop_only is None:
-            streaks = drops = _whole_mask(rainy, clean)
+        if self.recipe.joint_mask or pair.drop_only is None:
+            streaks = drops = mask_of_change(rainy, clean)
         else:
             glass = cut(pair.drop_only)
             streaks = (
-                cut(pair.streak_mask) if pair.streak_mask is not None else _whole_mask(rainy, glass)
+                cut(pair.streak_mask)
+                if pair.streak_mask is not None
+                else mask_of_change(rainy, glass)
             )
-            drops = _whole_mask(glass, clean)
+            drops = mask_of_change(glass, clean)
         return {"rainy": rainy, "clean": clean, "streaks": streaks, "drops": drops}
 
 
@@ -189,17 +185,16 @@ class Experiment:
             return [self.test[i] for i in everyone]
         return [self.test[i * len(everyone) // count] for i in range(count)]
 
-    def clips(self, recipe: DataRecipe, *, whole: bool, seed: int) -> RainyClips:
+    def clips(self, recipe: DataRecipe, *, seed: int) -> RainyClips:
         """Training samples; the same seed gives the same pictures to every network.
 
         Args:
-            recipe: Crop and batch.
-            whole: See :class:`PairClips`.
+            recipe: Crop, batch and masks.
             seed: Seed of all randomness.
         """
         if isinstance(self.train, list):
-            return _DrawnClips(self.train, recipe, kind=self.kind, whole=whole, seed=seed)
-        return PairClips(self.train, recipe, whole=whole, seed=seed)
+            return _DrawnClips(self.train, recipe, kind=self.kind, seed=seed)
+        return PairClips(self.train, recipe, seed=seed)
 
 
 def open_experiment(root: Path, kind: RainKind, *, seed: int = 1) -> Experiment:

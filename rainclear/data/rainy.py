@@ -16,10 +16,10 @@ from rainclear.config import DataRecipe
 from rainclear.data.deadleaves import dead_leaves
 from rainclear.data.scenes import Scene, View, sample_view
 from rainclear.rain.camera import Camera
-from rainclear.rain.clip import RainClip, RainParams
+from rainclear.rain.clip import MASK_FULL_SCALE, RainClip, RainParams
 from rainclear.rain.mixture import random_camera, random_rain, random_weather, road_camera
 
-__all__ = ["RainyClips", "rain_on"]
+__all__ = ["RainyClips", "mask_of_change", "rain_on"]
 
 _LEAVES = 96
 _LEVEL = 0.7
@@ -33,6 +33,12 @@ def _tensor(pictures: list[npt.NDArray[np.float32]]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(stack.transpose(0, 3, 1, 2)))
 
 
+def mask_of_change(rainy: Tensor, clean: Tensor) -> Tensor:
+    """Soft mask of the rain between two clips, T×1×H×W uint8, from uint8 pictures T×3×H×W."""
+    difference = (rainy.float() - clean.float()).abs().mean(1, keepdim=True)
+    return (difference / MASK_FULL_SCALE).clamp(0, 255).round().to(torch.uint8)
+
+
 def rain_on(
     clip: list[npt.NDArray[np.float32]],
     params: RainParams | None,
@@ -40,10 +46,12 @@ def rain_on(
     seed: int,
     margin: int = 0,
     camera: Camera | None = None,
+    joint_mask: bool = False,
 ) -> dict[str, Tensor]:
     """Rain on a clip of pictures H×W×3 in [0, 1]; ``None`` leaves it dry.
 
-    ``camera`` is that of the pictures where they are crops; see :class:`RainClip`.
+    ``camera`` is that of the pictures where they are crops; see :class:`RainClip`. With
+    ``joint_mask`` both masks are that of all rain.
 
     Returns:
         ``rainy``, ``clean`` (T×3×h×w) and ``streaks``, ``drops`` (soft masks, T×1×h×w), uint8, with
@@ -57,9 +65,14 @@ def rain_on(
         return {"rainy": clean, "clean": clean, "streaks": none, "drops": none}
     rain = RainClip(params, height, width, seed=seed, camera=camera)
     frames = [rain(picture) for picture in clip]
+    rainy = _tensor([f.rainy[inner] for f in frames])
+    clean = _tensor([f.clean[inner] for f in frames])
+    if joint_mask:
+        mask = mask_of_change(rainy, clean)
+        return {"rainy": rainy, "clean": clean, "streaks": mask, "drops": mask}
     return {
-        "rainy": _tensor([f.rainy[inner] for f in frames]),
-        "clean": _tensor([f.clean[inner] for f in frames]),
+        "rainy": rainy,
+        "clean": clean,
         "streaks": _tensor([f.streak_mask[inner] for f in frames]),
         "drops": _tensor([f.drop_mask[inner] for f in frames]),
     }
@@ -106,7 +119,14 @@ class RainyClips(IterableDataset[dict[str, Tensor]]):
         clip, view = sample_view(scene, rng, size=size, length=recipe.frames)
         params, camera = self._rain(view, rng, size)
         seed = int(rng.integers(2**31))
-        return rain_on(clip, params, seed=seed, margin=recipe.margin, camera=camera)
+        return rain_on(
+            clip,
+            params,
+            seed=seed,
+            margin=recipe.margin,
+            camera=camera,
+            joint_mask=recipe.joint_mask,
+        )
 
     def _rain(
         self, view: View, rng: np.random.Generator, size: int

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from rainclear.runtime.derainer import Derainer
 from rainclear.runtime.gate import GateChoice, RainGate, RainReading, find_gate
-from rainclear.runtime.load import load_model, network_of
+from rainclear.runtime.load import load_single, network_of
 from rainclear.zoo import find_model
 
 __all__ = ["DerainedPicture", "StreamDerainer"]
@@ -59,7 +59,7 @@ class StreamDerainer:
     ) -> None:
         folder = find_model(model)
         self._gate = find_gate(folder, gate)
-        self._folder, self._network = folder, load_model(model)
+        self._folder, self._network = folder, load_single(model)
         self._descriptor = network_of(folder.spec.architecture)
         self._device, self._precision = device, precision
         self._stills = self._derainer()

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from rainclear.nn.output import Branch, Derained, Stage, show_details
 from rainclear.runtime.device import resolve_device
-from rainclear.runtime.load import load_model, network_of
+from rainclear.runtime.load import load_single, network_of
 from rainclear.video import read_image, write_image
 from rainclear.zoo import find_model
 
@@ -118,12 +118,12 @@ def explain(picture: Pixels, *, model: str = "d-daiam-rt", device: str = "auto")
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises:
-        ModelError: There is no such model, or it has no weights.
+        ModelError: There is no such model, it has no weights, or it takes dual-pixel halves.
         DeviceError: This machine has no such device.
     """
     target = resolve_device(device)
     multiple = network_of(find_model(model).spec.architecture).size_multiple
-    network = show_details(load_model(model)).to(target)
+    network = show_details(load_single(model)).to(target)
     height, width = picture.shape[:2]
     x = torch.from_numpy(np.ascontiguousarray(picture)).to(target).float().div(255)
     x = F.pad(

@@ -17,7 +17,7 @@ from rainclear.rain.clip import RainClip
 from rainclear.rain.presets import preset
 from rainclear.runtime.derainer import Derainer
 from rainclear.runtime.gate import RainGate, RainReading, Statistics, statistics_of
-from rainclear.runtime.load import load_model, network_of
+from rainclear.runtime.load import load_single, network_of
 from rainclear.video import VideoReader, is_image, is_video, read_image
 from rainclear.zoo import find_model
 
@@ -97,7 +97,7 @@ def collect_samples(
     """
     probe = _Probe()
     derainer = Derainer.from_network(
-        load_model(model),
+        load_single(model),
         network_of(find_model(model).spec.architecture),
         device=device,
         precision=precision,

@@ -26,6 +26,8 @@ __all__ = [
     "intensity_plot",
     "score_model",
     "table_markdown",
+    "table_remarks",
+    "table_title",
 ]
 
 TABLE6_SIZE = 497
@@ -94,7 +96,7 @@ def table_markdown(
         budget: What each had.
     """
     lines = [
-        f"# {_heading(table)}",
+        f"# {table_title(table)}",
         "",
         f"The paper's figures are on {table.data}; ours on {source}. Budget: {budget}.",
         "",
@@ -105,23 +107,37 @@ def table_markdown(
     best = max((_score(r, "psnr_rgb", "output") for r in results.values()), default=0.0)
     for row in table.rows:
         lines.append(_line(row, results.get(row.model or ""), best))
-    rainy = next(iter(results.values()), None)
-    if rainy is not None:
-        scores = {m: _score(rainy, m, "input") for m in ("psnr_rgb", "psnr_y", "ssim_y")}
-        lines += [
-            "",
-            f"The {rainy['pairs']} rainy pictures themselves: PSNR {scores['psnr_rgb']:.2f}, "
-            f"Y-PSNR {scores['psnr_y']:.2f}, Y-SSIM {scores['ssim_y']:.3f}. PSNR is that of RGB "
-            "unless it says Y; the paper does not say which it means.",
-        ]
+    for remark in table_remarks(table, results):
+        lines += ["", remark]
     if len(results) > 1:
-        lines += ["", *_order(table, results)]
         lines += ["", "## By rain intensity", "", *_intensity(table, results)]
     return "\n".join(lines) + "\n"
 
 
-def _heading(table: PaperTable) -> str:
+def table_title(table: PaperTable) -> str:
+    """Number and title, as a heading."""
     return f"Table {table.name.removeprefix('table')}: {table.title}"
+
+
+def table_remarks(table: PaperTable, results: Mapping[str, dict[str, Any]]) -> list[str]:
+    """What the rainy pictures score by themselves, and whether the networks rank as the paper's.
+
+    Args:
+        table: The paper's.
+        results: As for :func:`table_markdown`.
+    """
+    remarks = []
+    rainy = next(iter(results.values()), None)
+    if rainy is not None:
+        scores = {m: _score(rainy, m, "input") for m in ("psnr_rgb", "psnr_y", "ssim_y")}
+        remarks.append(
+            f"The {rainy['pairs']} rainy pictures themselves: PSNR {scores['psnr_rgb']:.2f}, "
+            f"Y-PSNR {scores['psnr_y']:.2f}, Y-SSIM {scores['ssim_y']:.3f}. PSNR is that of RGB "
+            "unless it says Y; the paper does not say which it means."
+        )
+    if len(results) > 1:
+        remarks.append("\n".join(_order(table, results)))
+    return remarks
 
 
 def _score(result: Mapping[str, Any], metric: str, side: str) -> float:
@@ -210,7 +226,7 @@ def complexity_markdown(table: PaperTable, counts: Mapping[str, Complexity]) -> 
     """Table 6 with our counts."""
     pixels = TABLE6_SIZE**2
     lines = [
-        f"# {_heading(table)}",
+        f"# {table_title(table)}",
         "",
         f"At {TABLE6_SIZE}×{TABLE6_SIZE} the paper's multiply-adds are those of every weight used "
         "once a pixel; the table names no size. Ours are fewer for the same result: the first step "

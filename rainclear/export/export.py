@@ -20,7 +20,7 @@ from rainclear.export.tensorrt_file import TensorRtFile
 from rainclear.export.torch_file import ExportedFile, ScriptFile
 from rainclear.nn.registry import Network
 from rainclear.runtime.backends.graph import Graph, Signature, example_inputs, signature_of
-from rainclear.runtime.load import load_model, network_of
+from rainclear.runtime.load import load_single, network_of
 from rainclear.video.partial import PartialFile
 from rainclear.zoo import ModelFolder, find_model
 
@@ -107,12 +107,12 @@ def export_model(
     folder = find_model(model)
     descriptor = network_of(folder.spec.architecture)
     _check_options(kind, options, descriptor)
-    reference = load_model(model)
+    reference = load_single(model)
     signature = signature_of(reference, descriptor)
     beside = {"openvino": ".bin", "tensorrt": ".json"}.get(kind)
     if beside and path.with_suffix(beside).exists() and not overwrite:
         raise OutputError(
-            f"{path.with_suffix(beside)}: exists already; allow overwriting or give another name"
+            f"{path.with_suffix(beside)}: exists already; give another name or --overwrite"
         )
     partial = PartialFile(path, overwrite=overwrite)
     left: list[Path] = [partial.partial.with_suffix(beside)] if beside else []
@@ -163,7 +163,7 @@ def _build(
 
     # OpenVINO stores float16 itself and TensorRT chooses formats by layer; others run as traced.
     inside = options.half and kind in ("onnx", "torchscript", "exported")
-    graph = Graph(load_model(model), signature, half=inside).eval() if inside else wanted
+    graph = Graph(load_single(model), signature, half=inside).eval() if inside else wanted
     inputs = example_inputs(reference, (1, *options.size))
     artefact = _artefact(kind, graph, inputs, options, descriptor.size_multiple)
     facts: dict[str, Any] = {"check": {}}

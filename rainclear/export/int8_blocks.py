@@ -26,7 +26,7 @@ from rainclear.runtime.backends.graph import traced
 from rainclear.runtime.backends.int8_files import int8_file
 from rainclear.runtime.backends.layout import from_blocks, to_blocks
 from rainclear.runtime.backends.quiet import import_quietly
-from rainclear.runtime.load import load_model
+from rainclear.runtime.load import load_single
 
 __all__ = ["keep_int8"]
 
@@ -83,7 +83,7 @@ def keep_int8(
     """
     for package in ("openvino", "nncf"):
         require_extra(package, "openvino", "--int8")
-    network = load_model(model)
+    network = load_single(model)
     graph = block_graph(network, byte=True)
     if graph is None:
         raise ModelError(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from rainclear.config import GateSpec
 from rainclear.runtime.jobs import EncodeOptions
+from rainclear.runtime.load import refuse_halves
 from rainclear.zoo import find_model
 
 if TYPE_CHECKING:
@@ -34,9 +35,11 @@ class ModelFiles:
         """The files of a model by its name or folder.
 
         Raises:
-            ModelError: There is no such model, it has no weights, or they were altered.
+            ModelError: There is no such model, it takes dual-pixel halves, it has no weights, or
+                they were altered.
         """
         folder = find_model(model)
+        refuse_halves(folder)
         weights = folder.checked_weights()
         assert folder.spec.weights is not None  # or there were none to check
         paths = (folder.path / "model.yaml", weights)

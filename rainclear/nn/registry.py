@@ -30,6 +30,8 @@ class Network:
         size_multiple: Height and width of the input must be multiples of it.
         stateful: Carries state from frame to frame.
         precisions: Number formats it survives, best first.
+        dual_pixel: Takes the two halves of a dual-pixel picture, and a single one only with the
+            option ``single``.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Network:
     size_multiple: int = 1
     stateful: bool = False
     precisions: tuple[Precision, ...] = ("fp32", "bf16")
+    dual_pixel: bool = False
 
 
 def _networks(*networks: Network) -> dict[str, Network]:
@@ -73,6 +76,10 @@ NETWORKS = _networks(
     Network(name="d-dam", build=DDAM, summary="differential-driven DAM (Tables 4, 5)"),
     Network(name="d-daiam", build=DDAiAM, summary="DAiAM → differential → DAiAM (Sec. 3.5)"),
     Network(
-        name="dprrn", build=DPRRN, summary="drops off the halves of dual pixels", size_multiple=8
+        name="dprrn",
+        build=DPRRN,
+        summary="drops off the halves of dual pixels",
+        size_multiple=8,
+        dual_pixel=True,
     ),
 )

@@ -16,7 +16,7 @@ from rainclear.runtime.device import resolve_device, resolve_precision
 from rainclear.runtime.device_gate import DeviceGate
 from rainclear.runtime.gate import GateChoice, find_gate
 from rainclear.runtime.graph_stage import GraphStage
-from rainclear.runtime.load import load_model, network_of
+from rainclear.runtime.load import load_single, network_of
 from rainclear.runtime.stream_backends import backend_for
 from rainclear.runtime.streams import DevicePipeline
 from rainclear.zoo import find_model
@@ -185,7 +185,7 @@ def device_pipeline(
     """
     folder = find_model(model)
     stage = DerainStage(
-        load_model(model),
+        load_single(model),
         network_of(folder.spec.architecture),
         device=device,
         precision=precision,

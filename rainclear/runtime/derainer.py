@@ -20,7 +20,7 @@ from rainclear.runtime.backends.open import open_backend
 from rainclear.runtime.cuts import same_scene, thumbnail
 from rainclear.runtime.device import one_thread, resolve_device
 from rainclear.runtime.gate import GateChoice, RainGate, RainReading, find_gate
-from rainclear.runtime.load import load_model, network_of
+from rainclear.runtime.load import load_single, network_of
 from rainclear.runtime.pixels import Picture, as_bytes, as_input, as_picture, check_picture
 from rainclear.runtime.stream_state import StreamState
 from rainclear.zoo import ModelFolder, find_model
@@ -48,8 +48,8 @@ class Derainer:
             (see :meth:`prepare`), and eager for sizes that were not measured.
 
     Raises:
-        ModelError: The model is unknown, has no weights, or they were altered; it has no gate of
-            its own, or the gate is for other weights.
+        ModelError: The model is unknown, takes dual-pixel halves, has no weights, or they were
+            altered; it has no gate of its own, or the gate is for other weights.
         DeviceError: This machine has no such device, the network no such precision, or a package
             of the backend is not installed.
 
@@ -73,7 +73,7 @@ class Derainer:
         descriptor = network_of(folder.spec.architecture)
         self._device = resolve_device(device)
         runs = open_backend(
-            load_model(model),
+            load_single(model),
             descriptor,
             device=self._device,
             precision=precision,

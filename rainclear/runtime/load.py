@@ -14,9 +14,16 @@ from rainclear.errors import ConfigError, ModelError
 from rainclear.nn.registry import NETWORKS, Network
 from rainclear.nn.reparam import fold_reparam
 from rainclear.runtime.packing import unpack_weights
-from rainclear.zoo import find_model
+from rainclear.zoo import ModelFolder, find_model, models_root
 
-__all__ = ["build_network", "load_model", "network_of"]
+__all__ = [
+    "build_network",
+    "load_model",
+    "load_single",
+    "network_of",
+    "refuse_halves",
+    "takes_single",
+]
 
 
 def network_of(spec: ArchitectureSpec) -> Network:
@@ -44,13 +51,49 @@ def build_network(spec: ArchitectureSpec) -> nn.Module:
     known = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD]
     for name in options:
         if name not in known and not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
             raise ConfigError(f"network {spec.network!r}: unknown option {name!r}; {hint}")
     try:
         return build(**options)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ConfigError(f"network {spec.network!r}: {error}") from error
+
+
+def takes_single(spec: ArchitectureSpec) -> bool:
+    """Whether single pictures are what the network is for, and not dual-pixel halves alone.
+
+    Raises:
+        ConfigError: There is no such network.
+    """
+    return not network_of(spec).dual_pixel or spec.options.get("single") is True
+
+
+def refuse_halves(folder: ModelFolder) -> None:
+    """Refuse a model for dual-pixel halves where single pictures are to go in.
+
+    It would take one for both halves and give something, but no derained picture.
+
+    Raises:
+        ModelError: The model is one.
+        ConfigError: There is no such network.
+    """
+    if not takes_single(folder.spec.architecture):
+        shown = folder.spec.name if folder.path == models_root() / folder.spec.name else folder.path
+        raise ModelError(
+            f"model {str(shown)!r} takes dual-pixel halves, not single pictures; "
+            f"use it with: rainclear derain-dual LEFT RIGHT -o OUT --model {shown}"
+        )
+
+
+def load_single(name: str) -> nn.Module:
+    """A trained network that takes single pictures; see :func:`load_model`.
+
+    Raises:
+        ModelError: As there, or the model takes dual-pixel halves.
+    """
+    refuse_halves(find_model(name))
+    return load_model(name)
 
 
 def load_model(name: str) -> nn.Module:

@@ -12,7 +12,7 @@ import torch
 
 from rainclear.errors import ModelError, OutputError
 
-__all__ = ["load_checkpoint", "save_checkpoint", "save_step", "whole_file"]
+__all__ = ["load_best", "load_checkpoint", "save_checkpoint", "save_step", "whole_file"]
 
 
 @contextmanager
@@ -94,3 +94,18 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     except Exception as error:
         raise ModelError(f"{path} is not a checkpoint of rainclear: {error}") from error
     return state
+
+
+def load_best(folder: Path) -> dict[str, Any]:
+    """Read ``best.ckpt`` of a run.
+
+    Raises:
+        ModelError: The run kept no weights, or the file is no checkpoint.
+    """
+    path = folder / "best.ckpt"
+    if not path.exists():
+        raise ModelError(
+            f"{path} is missing, as no validation of this run has given a number yet: go on with "
+            "--resume and more optim.steps"
+        )
+    return load_checkpoint(path)

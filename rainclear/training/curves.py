@@ -10,6 +10,7 @@ Points = list[tuple[float, float]]
 _WIDTH, _HEIGHT = 460, 200
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 10, 10, 22
 _MOST = 400
+_LARGEST = 1e300  # beyond it the height of a picture is no number
 _COLOURS = ("#2a78d6", "#eb6834", "#1baf7a", "#8a63d2", "#d64a78", "#7a7a72", "#b08a1e", "#1795a8")
 
 
@@ -34,7 +35,8 @@ def curves_svg(curves: dict[str, Points], *, log: bool = False) -> str:
     """A picture of curves, with a legend below it where there are several.
 
     Args:
-        curves: Points (x, y) in the order of x, by name; values that are no number are left out.
+        curves: Points (x, y) in the order of x, by name; values that are no number, or above 1e300,
+            are left out.
         log: Logarithmic y axis; values below or at zero are left out.
 
     Returns:
@@ -42,7 +44,7 @@ def curves_svg(curves: dict[str, Points], *, log: bool = False) -> str:
     """
     shown: dict[str, Points] = {}
     for name, points in curves.items():
-        usable = [(x, y) for x, y in points if math.isfinite(y) and (y > 0 or not log)]
+        usable = [(x, y) for x, y in points if abs(y) < _LARGEST and (y > 0 or not log)]
         if usable:
             shown[name] = [(x, math.log10(y) if log else y) for x, y in _thinned(usable)]
     if not shown:
@@ -51,7 +53,9 @@ def curves_svg(curves: dict[str, Points], *, log: bool = False) -> str:
     left, right, low, high = min(xs), max(xs), min(ys), max(ys)
     right = right if right > left else left + 1
     if high - low < 1e-9 * max(1.0, abs(high)):
-        low, high = low - 0.5, high + 0.5
+        # 0.5 alone is lost beside a value above 1e16.
+        around = 0.5 if log else 0.5 * max(1.0, abs(high))
+        low, high = low - around, high + around
     across = (_WIDTH - _LEFT - _RIGHT) / (right - left)
     down = (_HEIGHT - _TOP - _BOTTOM) / (high - low)
 

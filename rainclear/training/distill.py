@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rainclear.nn.output import Derained
-from rainclear.runtime.load import load_model
+from rainclear.runtime.load import load_single
 
 __all__ = ["Teacher", "state_length"]
 
@@ -50,7 +50,7 @@ class Teacher(nn.Module):
         Raises:
             ModelError: There is no such model, or it has no weights.
         """
-        return cls(load_model(name))
+        return cls(load_single(name))
 
     def train(self, mode: bool = True) -> Self:
         """Stay in evaluation mode, whatever the student is in."""

@@ -7,30 +7,24 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel
 from torch import Tensor, nn
 
-from rainclear.config import ArchitectureSpec, ModelSpec, TrainingRecipe
-from rainclear.data.dual_pixel import DualPixelPairs, held_out_pairs, water_mask
-from rainclear.data.scenes import load_scenes
-from rainclear.errors import ConfigError, ModelError, OutputError
+from rainclear.config import ArchitectureSpec, TrainingRecipe
+from rainclear.data.dual_pixel import DualPixelPairs, water_mask
+from rainclear.errors import ConfigError, ModelError
 from rainclear.nn.dprrn import DPRRN
-from rainclear.runtime.device import resolve_device
-from rainclear.runtime.load import build_network
 from rainclear.training import history
 from rainclear.training.checkpoint import load_checkpoint, save_checkpoint, save_step
 from rainclear.training.dual_pixel_losses import image_losses, mask_losses, score_pairs
-from rainclear.training.fabric import Accelerator
 from rainclear.training.feed import feed
 from rainclear.training.interrupt import Interrupt
-from rainclear.training.progress import Progress
-from rainclear.training.run import export_model, start_network
+from rainclear.training.not_a_number import broken_score, broken_step
+from rainclear.training.pictures import explain_halves
+from rainclear.training.progress import Picture, Progress
 from rainclear.training.same_run import refuse_other_settings, run_settings
 from rainclear.training.schedule import step_rate
 
-__all__ = ["DualPixelTrainer", "train_dual_pixel"]
-
-_VALIDATION_FRAMES = 60
+__all__ = ["DualPixelTrainer"]
 
 
 class DualPixelTrainer:
@@ -64,6 +58,8 @@ class DualPixelTrainer:
         self.optimizer = torch.optim.RAdam(network.parameters(), lr=recipe.optim.lr)
         self.average = copy.deepcopy(network).eval()
         self.step, self.best = 0, -math.inf
+        self._scores: dict[str, float] = {}
+        self._pictures: dict[str, Picture] = {}
         steps = recipe.optim.steps
         self.warmup = min(round(self.dual.warmup * steps), steps - 1)
 
@@ -81,7 +77,7 @@ class DualPixelTrainer:
         """
         path = self.folder / "last.ckpt"
         state = load_checkpoint(path)
-        refuse_other_settings(path, state.get("settings"), self.settings)
+        refuse_other_settings(path, state, self.settings)
         try:
             self.network.load_state_dict(state["network"])
             self.average.load_state_dict(state["average"])
@@ -90,6 +86,7 @@ class DualPixelTrainer:
         except (KeyError, ValueError, RuntimeError) as error:
             line = str(error).splitlines()[0]
             raise ModelError(f"{path} is not of this network: {line}") from error
+        history.cut(self.folder / "log.jsonl", self.step)
 
     def save(self) -> None:
         """Write the newest checkpoint."""
@@ -107,7 +104,8 @@ class DualPixelTrainer:
         """Train until the recipe's last step; ``report`` is called after every step.
 
         Raises:
-            ModelError: The loss became NaN or infinite; the batch is saved beside the checkpoint.
+            ModelError: The loss, its gradient or a score became NaN or infinite; the batch, or the
+                weights that were scored, are saved beside the checkpoint.
             KeyboardInterrupt: Ctrl-C, after the step was finished and saved.
         """
         data, steps = self.recipe.data, self.recipe.optim.steps
@@ -115,8 +113,7 @@ class DualPixelTrainer:
             self.pairs, start=self.step * data.batch, batch=data.batch, workers=data.workers
         )
         means: dict[str, float] = {}
-        validation: dict[str, float] = {}
-        seconds = 0.0
+        seconds = waiting = 0.0
         with Interrupt() as interrupt:
             while self.step < steps:
                 started = time.perf_counter()
@@ -128,28 +125,30 @@ class DualPixelTrainer:
                     means[name] = means.get(name, value) * 0.98 + value * 0.02
                 spent = time.perf_counter() - started
                 seconds = 0.95 * seconds + 0.05 * spent if seconds else spent
+                waiting = 0.95 * waiting + 0.05 * waited if waiting else waited
                 validate = self.step % self.recipe.validate_every == 0 or self.step >= steps
                 if validate:
-                    validation = self._validate()
+                    self._validate()
                 save = validate or interrupt.asked or self.step % self.recipe.save_every == 0
-                if save:
-                    self.save()
                 report(
                     Progress(
                         step=self.step,
                         steps=steps,
                         losses=dict(means),
                         seconds_per_step=seconds,
-                        waiting=waited,
-                        validation=validation,
+                        waiting=waiting,
+                        validation=self._scores,
                         best=self.best,
                         now=now,
                         lr=rate,
+                        pictures=self._pictures,
                         saved=save,
                     )
                 )
-                if interrupt.asked:
+                stop = interrupt.asked
+                if save or stop:  # after the logs: what they hold beyond it is done again
                     self.save()
+                if stop:
                     raise KeyboardInterrupt
 
     def train_batch(self, batch: dict[str, Tensor]) -> dict[str, float]:
@@ -160,18 +159,20 @@ class DualPixelTrainer:
         terms = self._losses(*(batch[k].to(self.device) for k in ("left", "right", "clean")))
         loss = torch.stack(list(terms.values())).sum()
         if not bool(torch.isfinite(loss)):
-            save_checkpoint(self.folder / "nan-batch.ckpt", batch)
-            raise ModelError(
-                f"the loss became {float(loss.detach())} at step {self.step}; the batch is in "
-                f"{self.folder / 'nan-batch.ckpt'}: lower optim.lr or optim.clip_norm"
-            )
+            raise self._broken("the loss", float(loss.detach()), batch)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.optim.clip_norm)
+        parameters, clip = self.network.parameters(), self.recipe.optim.clip_norm
+        norm = float(nn.utils.clip_grad_norm_(parameters, clip))
+        if not math.isfinite(norm):  # which a finite loss may have
+            raise self._broken("the gradient's norm", norm, batch)
         self.optimizer.step()
         self._update_average()
         self.step += 1
         return {name: float(value.detach()) for name, value in terms.items()}
+
+    def _broken(self, what: str, value: float, batch: dict[str, Tensor]) -> ModelError:
+        return broken_step(self.folder, what, value, step=self.step, batch=batch)
 
     def _losses(self, left: Tensor, right: Tensor, clean: Tensor) -> dict[str, Tensor]:
         masks = water_mask(left, clean), water_mask(right, clean)
@@ -201,97 +202,17 @@ class DualPixelTrainer:
             else:
                 average.copy_(current[name])
 
-    def _validate(self) -> dict[str, float]:
+    def _validate(self) -> None:
         scores = score_pairs(self.average, self.held_out)
+        if not math.isfinite(scores["output"]):
+            weights = self.average.state_dict()
+            raise broken_score(self.folder, scores["output"], step=self.step, network=weights)
+        self._pictures = explain_halves(self.average, self.held_out[0])
         if self.step <= self.warmup:  # the other networks have not begun to learn
             scores = {"iou": scores["iou"]}
+            del self._pictures["result"]
         elif scores["output"] > self.best:
             self.best = scores["output"]
             save_checkpoint(self.folder / "best.ckpt", {"network": self.average.state_dict()})
         history.append(self.folder / "log.jsonl", {"step": self.step, **scores})
-        return scores
-
-
-def _check(recipe: TrainingRecipe) -> None:
-    """Refuse settings that would be ignored.
-
-    Raises:
-        ConfigError: One is not at its default.
-    """
-    unused: tuple[tuple[str, BaseModel, tuple[str, ...]], ...] = (
-        (
-            "training",
-            recipe,
-            ("losses", "init", "channels_last", "log_every", "first_from", "only"),
-        ),
-        ("training.optim", recipe.optim, ("warmup", "final_lr", "accumulate")),
-        ("training.data", recipe.data, ("frames", "backprop")),
-    )
-    for section, settings, names in unused:
-        for name in names:
-            if getattr(settings, name) != type(settings).model_fields[name].default:
-                raise ConfigError(
-                    f"{section}.{name} has no use with training.dual_pixel; leave it out"
-                )
-
-
-def train_dual_pixel(
-    spec: ModelSpec,
-    data: Path,
-    out: Path,
-    *,
-    resume: bool = False,
-    report: Callable[[Progress], None] = lambda progress: None,
-    accelerator: Accelerator = "auto",
-) -> Path:
-    """Train on generated dual-pixel halves, and leave a loadable model in ``out`` at the end.
-
-    Args:
-        spec: Network and recipe, from :func:`rainclear.training.run.read_recipe`.
-        data: Folder that the recipe's patterns are relative to.
-        out: Folder for checkpoints, ``log.jsonl`` and the finished model.
-        resume: Go on from the newest checkpoint in ``out``.
-        report: Called after every step.
-        accelerator: Kind of device; ``auto`` takes a GPU if there is one. It trains on one alone.
-
-    Returns:
-        ``out``, which ``rainclear derain-dual --model`` takes.
-
-    Raises:
-        ConfigError: The recipe is not one for dual pixels, sets what has no use here, or is not
-            the one that the run was begun with.
-        DeviceError: This machine has no such device.
-        InputError: Data is missing.
-        OutputError: ``out`` cannot be made, or holds another run and ``resume`` is not set.
-        ModelError: The loss became NaN, or there is no checkpoint of this network to resume.
-        KeyboardInterrupt: Ctrl-C, after the step was finished and saved.
-    """
-    recipe = spec.training
-    if recipe is None or recipe.dual_pixel is None:
-        raise ConfigError(f"model {spec.name!r} has no section 'training.dual_pixel'")
-    _check(recipe)
-    if (out / "last.ckpt").exists() and not resume:
-        raise OutputError(f"{out}: holds a training run; give --resume to go on, or another --out")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be made: {error.strerror}") from error
-    torch.manual_seed(recipe.optim.seed)
-    network = build_network(spec.architecture)
-    if not isinstance(network, DPRRN):
-        raise ConfigError(
-            f"network {spec.architecture.network!r} does not take dual-pixel halves; use 'dprrn'"
-        )
-    scenes = load_scenes(data, recipe.data.include, max_frames=recipe.data.max_frames)
-    held_out = load_scenes(data, recipe.data.validation, max_frames=_VALIDATION_FRAMES)
-    if recipe.start_from:
-        start_network(network, recipe.start_from)
-    pairs = DualPixelPairs(scenes, recipe.data, seed=recipe.optim.seed)
-    network = network.to(resolve_device(accelerator))
-    samples = held_out_pairs(held_out)
-    trainer = DualPixelTrainer(network, recipe, pairs, samples, out, spec.architecture)
-    if resume:
-        trainer.resume()
-    trainer.run(report)
-    network.load_state_dict(load_checkpoint(out / "best.ckpt")["network"])
-    return export_model(network.cpu(), spec, out)
+        self._scores = scores

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from types import TracebackType
 
 import yaml
 
@@ -17,7 +18,8 @@ __all__ = ["Monitor"]
 class Monitor:
     """Takes every step's :class:`Progress`; a context manager that leaves a report behind.
 
-    The report is written at each validation and at the end, also after Ctrl-C or an error.
+    The report is written at each validation and at the end, also after Ctrl-C or an error, which a
+    report that cannot be written then does not replace.
 
     Args:
         folder: Folder of the run.
@@ -46,12 +48,21 @@ class Monitor:
     def __enter__(self) -> "Monitor":
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         try:
-            self.report()
-        finally:
-            if self._board is not None:
-                self._board.close()
+            try:
+                self.report()
+            finally:
+                if self._board is not None:
+                    self._board.close()
+        except Exception:
+            if error is None:
+                raise
 
     def __call__(self, progress: Progress) -> None:
         """Take note of a step."""

@@ -4,10 +4,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rainclear.data.dual_pixel import water_mask
+from rainclear.nn.dprrn import DPRRN
 from rainclear.nn.output import Branch, Derained
 from rainclear.training.progress import Picture
 
-__all__ = ["explain"]
+__all__ = ["explain", "explain_halves"]
 
 
 def _picture(tensor: Tensor) -> Picture:
@@ -61,3 +63,32 @@ def explain(network: nn.Module, sample: dict[str, Tensor]) -> dict[str, Picture]
         if branch is not None:
             views |= _branch(name, branch, mask[-1])
     return views
+
+
+@torch.no_grad()
+def explain_halves(network: DPRRN, sample: dict[str, Tensor]) -> dict[str, Picture]:
+    """Two halves as a network for dual pixels sees them.
+
+    Args:
+        network: In evaluation mode, on any device.
+        sample: ``left``, ``right``, ``clean``, 3×H×W, uint8.
+
+    Returns:
+        By caption: of each half the picture, the mask that was found and the true one; the result
+        and the truth. A network that is shown the halves' mean looks for both masks in each.
+    """
+    device = next(network.parameters()).device
+    left, right, clean = (sample[k][None].to(device) for k in ("left", "right", "clean"))
+    out = network.halves(left.float() / 255, right.float() / 255)
+    masks = water_mask(left, clean), water_mask(right, clean)
+    if network.single:
+        masks = (masks[0] | masks[1],) * 2
+    views: dict[str, Picture] = {}
+    for name, half, logits, mask in (
+        ("left", left, out.left_logits, masks[0]),
+        ("right", right, out.right_logits, masks[1]),
+    ):
+        views[f"{name} half"] = _picture(half[0].float() / 255)
+        views[f"{name} half: mask found"] = _picture(logits[0].sigmoid())
+        views[f"{name} half: true mask"] = _picture(mask[0])
+    return views | {"result": _picture(out.image[0]), "truth": _picture(clean[0].float() / 255)}

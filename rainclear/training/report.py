@@ -2,6 +2,7 @@
 
 import base64
 import html
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -101,27 +102,39 @@ def _cells(figures: Iterable[str], *, wide: bool = False) -> str:
     return f'<div class="cells{" wide" if wide else ""}">{"".join(figures)}</div>'
 
 
+def _rank(row: dict[str, Any]) -> float:
+    """What decides which weights are kept: the score, of dual-pixel halves the result's PSNR."""
+    value = float(row.get("score", row.get("output", math.nan)))
+    return value if math.isfinite(value) else -math.inf
+
+
 def _score_parts(rows: list[dict[str, Any]]) -> list[str]:
     if not rows:
         return []
     names = _names(rows)
-    best = max(rows, key=lambda row: row.get("score", row["step"]))
+    best = max(rows, key=_rank) if any(_rank(row) > -math.inf for row in rows) else rows[-1]
     lines = "".join(
         f"<tr><th>{html.escape(name)}</th><td>{rows[-1].get(name, float('nan')):.3f}</td>"
         f"<td>{best.get(name, float('nan')):.3f}</td></tr>"
         for name in names
     )
+    shares = {name: _curve(rows, name) for name in names if name in ("ssim", "iou")}
     outputs = {name: _curve(rows, name) for name in names if name.startswith("output")}
     others = {name: _curve(rows, name) for name in names if name in ("gain", "score")}
+    figures = [
+        _figure("PSNR by kind of rain, dB", curves_svg(outputs)),
+        _figure("gain and score, dB", curves_svg(others)),
+    ]
+    if shares:  # of dual-pixel halves
+        drawn = [
+            ("PSNR of the result, dB", outputs),
+            ("gain, dB", others),
+            ("ssim and iou", shares),
+        ]
+        figures = [_figure(name, curves_svg(curves)) for name, curves in drawn if any(curves)]
     return [
         "<h2>Validation</h2>",
-        _cells(
-            (
-                _figure("PSNR by kind of rain, dB", curves_svg(outputs)),
-                _figure("gain and score, dB", curves_svg(others)),
-            ),
-            wide=True,
-        ),
+        _cells(figures, wide=True),
         f"<table><tr><th></th><th>step {rows[-1]['step']}</th>"
         f"<th>best, step {best['step']}</th></tr>{lines}</table>",
     ]

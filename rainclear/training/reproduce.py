@@ -49,12 +49,10 @@ class Entry:
     Attributes:
         name: Name of its folder; unique in the comparison.
         spec: Network and recipe; the number of steps is set by the budget.
-        whole: Its one branch finds all rain, see :class:`rainclear.data.experiment.PairClips`.
     """
 
     name: str
     spec: ModelSpec
-    whole: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,16 +134,17 @@ def train_entries(
 
 def _claim(out: Path, entries: Sequence[Entry], data: Experiment, budget: Budget) -> None:
     """Write down what is compared, or see that the folder holds the same."""
-    wanted = {
-        "data": data.source,
-        "budget": asdict(budget),
-        "networks": {entry.name: entry.spec.model_dump(mode="json") for entry in entries},
-    }
+    networks = {entry.name: entry.spec.model_dump(mode="json") for entry in entries}
+    wanted = {"data": data.source, "budget": asdict(budget), "networks": networks}
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{out}: cannot be made: {error.strerror}") from error
     found = _read(out / "plan.json")
+    if found is not None:
+        for name, before in found.get("networks", {}).items():
+            if name in networks:
+                networks[name]["training"] = _known(networks[name]["training"], before["training"])
     if found is not None and found != json.loads(json.dumps(wanted)):
         raise OutputError(
             f"{out}: holds a comparison with another budget, recipe or data; give the same to go "
@@ -153,6 +152,13 @@ def _claim(out: Path, entries: Sequence[Entry], data: Experiment, budget: Budget
         )
     if found is None:
         _write(out / "plan.json", wanted)
+
+
+def _known(now: Any, before: Any) -> Any:
+    """Settings without those that the version of rainclear that wrote ``before`` did not have."""
+    if not (isinstance(now, dict) and isinstance(before, dict)):
+        return now
+    return {name: _known(value, before[name]) for name, value in now.items() if name in before}
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +188,7 @@ class _Run:
         network = build_network(self.entry.spec.architecture)
         if recipe.init is not None:
             initialise(network, recipe.init)
-        clips = self.data.clips(recipe.data, whole=self.entry.whole, seed=recipe.optim.seed)
+        clips = self.data.clips(recipe.data, seed=recipe.optim.seed)
         trainer = Trainer(network, recipe, clips, _NoChoice(), folder, devices=self.devices)
         if trainer.checkpoint.exists():
             trainer.resume()

@@ -26,7 +26,7 @@ from rainclear.errors import ConfigError, ModelError, OutputError
 from rainclear.nn.reparam import fold_reparam
 from rainclear.runtime.load import build_network, load_model
 from rainclear.runtime.packing import pack_weights
-from rainclear.training.checkpoint import load_checkpoint, whole_file
+from rainclear.training.checkpoint import load_best, whole_file
 from rainclear.training.fabric import Accelerator, open_devices
 from rainclear.training.init import initialise
 from rainclear.training.monitor import Monitor
@@ -160,7 +160,7 @@ def train_model(
             trainer.save()  # there is nothing but this to go on from
         if place.rank == 0:
             if trainer.step:
-                network.load_state_dict(load_checkpoint(out / "best.ckpt")["network"])
+                network.load_state_dict(load_best(out)["network"])
             if recipe.unveil.rounds:
                 fit_unveil(
                     network,
@@ -184,7 +184,7 @@ def _best_step(trainer: Trainer) -> int:
     """Step of the best weights of a run."""
     if not trainer.step:
         return 0
-    return int(load_checkpoint(trainer.folder / "best.ckpt")["step"])
+    return int(load_best(trainer.folder)["step"])
 
 
 def _finished_rounds(trainer: Trainer) -> list[dict[str, Any]]:
@@ -248,7 +248,8 @@ def keep_first(network: nn.Module, name: str) -> None:
 def export_model(network: nn.Module, spec: ModelSpec, out: Path) -> Path:
     """Write ``model.safetensors`` (folded for inference) and ``model.yaml`` with its checksum.
 
-    Large kernels are packed where the recipe says so.
+    Large kernels are packed where the recipe says so. The licence is left to whoever trained them,
+    and a rain gate of other weights is left out.
     """
     folded = fold_reparam(copy.deepcopy(network).to(memory_format=torch.contiguous_format))
     tensors = folded.state_dict()
@@ -258,8 +259,10 @@ def export_model(network: nn.Module, spec: ModelSpec, out: Path) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     with whole_file(out / "model.safetensors") as file:
         file.write(weights)
-    described = WeightsSpec(sha256=hashlib.sha256(weights).hexdigest(), licence="Apache-2.0")
-    data = spec.model_copy(update={"weights": described}).model_dump(mode="json", exclude_none=True)
+    digest = hashlib.sha256(weights).hexdigest()
+    gate = spec.gate if spec.gate is not None and spec.gate.weights_sha256 == digest else None
+    described = spec.model_copy(update={"weights": WeightsSpec(sha256=digest), "gate": gate})
+    data = described.model_dump(mode="json", exclude_none=True)
     with whole_file(out / "model.yaml") as file:
         file.write(yaml.safe_dump(data, sort_keys=False, allow_unicode=True).encode())
     return out

@@ -32,19 +32,17 @@ def run_settings(recipe: TrainingRecipe, architecture: ArchitectureSpec | None) 
     return settings
 
 
-def refuse_other_settings(
-    checkpoint: Path, before: dict[str, Any] | None, now: dict[str, Any]
-) -> None:
+def refuse_other_settings(checkpoint: Path, saved: dict[str, Any], now: dict[str, Any]) -> None:
     """Let a run go on with the settings that it was begun with.
 
     Free are the number of steps and rounds, what only says when and how something is written, and
-    what goes with the machine; ``unveil`` as long as it has no finished round; after a loss that
-    was no number, the learning rate and the longest gradient.
+    what goes with the machine; ``unveil`` as long as it has no finished round; after a loss, a
+    gradient or a score that was no number, the learning rate and the longest gradient.
 
     Args:
         checkpoint: The file that the run goes on from.
-        before: Settings in it, from :func:`run_settings`; ``None`` in those of older versions,
-            which go on with any.
+        saved: What it holds, with ``settings`` from :func:`run_settings`; those of older versions
+            have none, and go on with any.
         now: Settings of this command.
 
     Raises:
@@ -52,10 +50,10 @@ def refuse_other_settings(
     """
     folder = checkpoint.parent
     free = set(_FREE)
-    if _stopped_at_nan(checkpoint):
+    if _stopped_at_nan(checkpoint, saved.get("step", -1)):
         free |= _AFTER_NAN
     others = []
-    for name, old, new in _differences(before or {}, now):
+    for name, old, new in _differences(saved.get("settings") or {}, now):
         short = name.removeprefix("training.")
         if short in free or (
             short.startswith("unveil.") and not (folder / "unveil-1.ckpt").exists()
@@ -69,12 +67,15 @@ def refuse_other_settings(
         )
 
 
-def _stopped_at_nan(checkpoint: Path) -> bool:
-    """Whether a batch was kept for its loss after this checkpoint."""
-    written = checkpoint.stat().st_mtime_ns
-    return any(
-        path.stat().st_mtime_ns >= written for path in checkpoint.parent.glob("nan-batch*.ckpt")
-    )
+def _stopped_at_nan(checkpoint: Path, step: int) -> bool:
+    """Whether a batch or weights were kept for what they led to after this checkpoint.
+
+    A copy of an older one is as old as the file of its step.
+    """
+    folder = checkpoint.parent
+    same = [path for path in (checkpoint, folder / f"step-{step:08d}.ckpt") if path.exists()]
+    written = min(path.stat().st_mtime_ns for path in same)
+    return any(path.stat().st_mtime_ns >= written for path in folder.glob("nan-*.ckpt"))
 
 
 def _differences(

@@ -21,6 +21,7 @@ from rainclear.training.fabric import Devices, OneDevice
 from rainclear.training.feed import Clips, feed
 from rainclear.training.init import keep_all_but
 from rainclear.training.interrupt import Interrupt
+from rainclear.training.not_a_number import broken_score, broken_step
 from rainclear.training.pictures import explain
 from rainclear.training.progress import Picture, Progress
 from rainclear.training.rng import restore_rng, rng_state
@@ -101,7 +102,7 @@ class Trainer:
             ModelError: There is no checkpoint, or it is of another network.
         """
         saved, data, rank = load_checkpoint(self.checkpoint), self.recipe.data, self.devices.rank
-        refuse_other_settings(self.checkpoint, saved.get("settings"), self.settings)
+        refuse_other_settings(self.checkpoint, saved, self.settings)
         try:
             self.network.load_state_dict(saved["network"])
             self.average.load_state_dict(saved["average"])
@@ -162,7 +163,8 @@ class Trainer:
         Ctrl-C finishes the step and writes a checkpoint first.
 
         Raises:
-            ModelError: The loss became NaN or infinite; the batch is saved beside the checkpoint.
+            ModelError: The loss, its gradient or a score became NaN or infinite; the batch, or the
+                weights that were scored, are saved beside the checkpoint.
             OutputError: A checkpoint could not be written.
             KeyboardInterrupt: Ctrl-C, or the same in another process.
         """
@@ -223,8 +225,12 @@ class Trainer:
         told = torch.stack([*terms.values(), loss, torch.full_like(loss, interrupt.asked)])
         *values, mean, asked = self.devices.mean(told).tolist()
         if not math.isfinite(mean):
-            raise ModelError(self._not_finite(mean, float(loss), batch))
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.optim.clip_norm)
+            own = not math.isfinite(float(loss))
+            raise self._broken("the loss", mean, batch if own else None)
+        parameters, clip = self.network.parameters(), self.recipe.optim.clip_norm
+        norm = float(nn.utils.clip_grad_norm_(parameters, clip))
+        if not math.isfinite(norm):  # which a finite loss may have
+            raise self._broken("the gradient's norm", norm, batch)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, self.recipe.optim)
         self.optimizer.step()
@@ -265,16 +271,10 @@ class Trainer:
             return sums, whole, states[0] if states else None
         return sums, whole, tuple(torch.cat(s) for s in zip(*states, strict=True))
 
-    def _not_finite(self, mean: float, own: float, batch: dict[str, Tensor]) -> str:
-        """What to say of a loss that is no number, with this process's batch saved."""
+    def _broken(self, what: str, value: float, batch: dict[str, Tensor] | None) -> ModelError:
         rank = f"-{self.devices.rank}" if self.devices.world > 1 else ""
-        path = self.folder / f"nan-batch{rank}.ckpt"
-        if not math.isfinite(own):
-            save_checkpoint(path, {k: v.clone() for k, v in batch.items()})
-        return (
-            f"the loss became {mean} at step {self.step}; the batch is in {path}: lower "
-            "optim.lr or optim.clip_norm, and go on from the last checkpoint with --resume"
-        )
+        name = f"nan-batch{rank}.ckpt"
+        return broken_step(self.folder, what, value, step=self.step, batch=batch, name=name)
 
     def _due(self, stop: bool) -> bool:
         """Validate if it is time to; whether a checkpoint has to be written."""
@@ -286,6 +286,9 @@ class Trainer:
 
     def _validate(self, validation: Scorer) -> None:
         self._scores = scores = validation(self.average)
+        if not math.isfinite(scores["score"]):
+            weights = self.average.state_dict()
+            raise broken_score(self.folder, scores["score"], step=self.step, network=weights)
         if validation.example is not None:
             self._pictures = explain(self.average, validation.example)
         if scores["score"] > self.best:

@@ -91,9 +91,7 @@ class PartialFile:
         if self.path.exists() and not self.path.is_file():
             raise OutputError(f"{self.path}: is not a plain file; give another name")
         if self.path.exists() and not self._overwrite:
-            raise OutputError(
-                f"{self.path}: exists already; allow overwriting or give another name"
-            )
+            raise OutputError(f"{self.path}: exists already; give another name or --overwrite")
 
 
 def _sweep(final: Path) -> None:

@@ -7,6 +7,7 @@ from rainclear.detection.detections import Detector
 from rainclear.errors import ConfigError, RainclearError
 from rainclear.rain.presets import PRESETS
 from rainclear.runtime.derainer import Derainer
+from rainclear.runtime.load import takes_single
 from rainclear.web.job import Limits, Result, run
 from rainclear.web.sample import write_sample
 from rainclear.zoo import list_models
@@ -15,12 +16,13 @@ __all__ = ["AS_IT_IS", "RAINS", "Studio", "models"]
 
 AS_IT_IS = "none: the file is rainy already"
 RAINS = (AS_IT_IS, *(name for name, rain in PRESETS.items() if rain.rate is not None))
-_DUAL = "dprrn"
 
 
 def models() -> list[str]:
     """Names of the models with weights that take one picture at a time."""
-    return [m.spec.name for m in list_models() if m.weights_path and m.spec.name != _DUAL]
+    return [
+        m.spec.name for m in list_models() if m.weights_path and takes_single(m.spec.architecture)
+    ]
 
 
 class Studio:

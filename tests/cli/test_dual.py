@@ -6,8 +6,7 @@ import pytest
 import torch
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory) -> Path:
+def export_tiny(folder: Path, **options: object) -> Path:
     from rainclear.config import ArchitectureSpec, ModelSpec
     from rainclear.runtime.load import build_network
     from rainclear.training.run import export_model
@@ -16,10 +15,14 @@ def model(tmp_path_factory) -> Path:
     spec = ModelSpec(
         name="tiny-dual",
         summary="random weights",
-        architecture=ArchitectureSpec(network="dprrn", options={"width": 2}),
+        architecture=ArchitectureSpec(network="dprrn", options={"width": 2} | options),
     )
-    folder = tmp_path_factory.mktemp("models") / "tiny-dual"
     return export_model(build_network(spec.architecture), spec, folder)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    return export_tiny(tmp_path_factory.mktemp("models") / "tiny-dual")
 
 
 @pytest.fixture
@@ -56,6 +59,21 @@ def test_tiles(derain_dual, pair, tmp_path):
     assert "tile 100" in derain_dual(*pair, "-o", tmp_path / "o.png", "--tile", "100").error
 
 
+def test_a_mask_that_is_no_picture(derain_dual, pair, files_in, tmp_path):
+    arguments = [*pair, "-o", tmp_path / "out.png", "--mask", tmp_path / "mask.tga"]
+    assert f"{tmp_path / 'mask.tga'}: is no name of a picture" in derain_dual(*arguments).error
+    assert files_in(tmp_path) == {"left.png", "right.png"}
+
+
+def test_the_published_picture(derain_dual, model, pair, tmp_path):
+    from rainclear.runtime.dual import DualDerainer
+
+    out = tmp_path / "out.png"
+    assert derain_dual(*pair, "-o", out, "--no-keep-dry").code == 0
+    derainer = DualDerainer(str(model), device="cpu", precision="fp32", keep_dry=False)
+    assert np.array_equal(cv2.imread(str(out)), derainer(*(cv2.imread(str(p)) for p in pair)))
+
+
 def test_halves_of_two_sizes(derain_dual, make_picture, files_in, tmp_path):
     left, right = make_picture("left.png"), make_picture("right.png", size=(32, 32))
     error = derain_dual(left, right, "-o", tmp_path / "out.png").error
@@ -86,9 +104,42 @@ def test_outputs_that_are_inputs_or_one_file(derain_dual, pair, tmp_path):
     assert pair[0].read_bytes() == before
 
 
+def test_a_single_picture_is_taken_by_the_ablation(rainclear, make_picture, tmp_path):
+    """Its option ``single`` is the network for the picture that a common sensor takes."""
+    alone = export_tiny(tmp_path / "alone", single=True)
+    out = tmp_path / "out.png"
+    command = ("derain", make_picture("in.png"), "-o", out, "--model", alone, "--device", "cpu")
+    assert rainclear(*command).code == 0
+    assert out.is_file()
+
+
 def test_a_model_for_single_pictures(derain_dual, tiny_model, pair, tmp_path):
     error = derain_dual(*pair, "-o", tmp_path / "out.png", model=tiny_model).error
     assert "takes single pictures" in error and "rainclear derain" in error
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("derain", "left.png", "-o", "out.png", "--model"),
+        ("derain", "in.mp4", "-o", "out.mp4", "--model"),
+        ("derain", "left.png", "-o", "out", "--engine", "ray", "--model"),
+        ("explain", "left.png", "-o", "out.png", "--model"),
+        ("export", "-o", "out.onnx"),
+        ("bench", "-o", "out", "--size", "64x48", "--model"),
+        ("doctor", "--size", "64x48", "--model"),
+    ],
+    ids=["picture", "video", "engine", "explain", "export", "bench", "doctor"],
+)
+def test_a_single_picture_is_refused(
+    rainclear, model, make_picture, make_video, files_in, tmp_path, monkeypatch, command
+):
+    make_picture("left.png"), make_video("in.mp4", pts=range(2))
+    monkeypatch.chdir(tmp_path)
+    error = rainclear(*command, model).error
+    assert str(model) in error and "takes dual-pixel halves, not single pictures" in error
+    assert f"use it with: rainclear derain-dual LEFT RIGHT -o OUT --model {model}" in error
+    assert files_in(tmp_path) == {"left.png", "in.mp4"}
 
 
 @pytest.mark.parametrize("arguments", [[], ["l.png", "-o", "o.png"], ["l.png", "r.png"]])

@@ -1,14 +1,19 @@
 """The command that reproduces the paper's tables, at the smallest size."""
 
+import io
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from rich.console import Console
 
 from rainclear.cli.reproduce import parse_duration
+from rainclear.cli.reproduce_tables import complexity_table, intensity_table, scores_table
 from rainclear.errors import ConfigError
+from rainclear.evaluation.intensity import BINS
 from rainclear.evaluation.paper import TABLES
+from rainclear.evaluation.reproduced import Complexity
 
 SMALL = ("--width", 2, "--set", "training.data.crop=32", "--set", "training.data.workers=0")
 
@@ -65,7 +70,16 @@ def test_table_6_is_counted(rainclear, read_json, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("table9", "--data", "."), "no table named 'table9'; there are: table4"),
+        (
+            ("table9",),
+            "no table named 'table9'; there are: table4, table5, table6, table7, figure1",
+        ),
+        (
+            ("figure1", "--data", ".", "--steps", 3, "--set", "nonsense=1", "--device", "cpu"),
+            "figure1 has no use for --steps, --set, --device; leave it out",
+        ),
+        (("table6", "--steps", 4), "table6 has no use for --steps; leave it out"),
+        (("table6", "--data", "."), "table6 has no use for --data; leave it out"),
         (("table7",), "table7 needs --data"),
         (("table7", "--data", ".", "--budget", "soon"), "write it as 90s, 30m"),
         (("table7", "--data", ".", "--budget", "1m", "--steps", 2), "not both"),
@@ -73,6 +87,29 @@ def test_table_6_is_counted(rainclear, read_json, tmp_path: Path) -> None:
 )
 def test_mistakes(rainclear, arguments: tuple[object, ...], message: str) -> None:
     assert message in rainclear("reproduce", *arguments).error
+
+
+def test_the_default_budget_is_shown(rainclear, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert "30m]" in rainclear("reproduce", "--help").out.replace("(", "").replace(")", "")
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_80_columns_hold_the_names_and_figures(name: str) -> None:
+    table, sides = TABLES[name], {"input": 19.114, "output": 22.234}
+    scores = {"psnr_rgb": sides, "psnr_y": sides, "ssim_y": {"input": 0.7, "output": 0.8}}
+    parts = [{"label": b.label, "pairs": 3200, **scores} for b in BINS]
+    result = {**scores, "pairs": 16, "steps": 200_000, "seconds": 86_400, "by_intensity": parts}
+    results = {str(row.model): result for row in table.ours}
+    counts = {str(row.model): Complexity(parameters=1, multiply_adds=1) for row in table.ours}
+    drawn = [scores_table(table, results), intensity_table(table, results)]
+    for shown in (*drawn, complexity_table(table, counts)):
+        console = Console(width=80, record=True, file=io.StringIO())
+        console.print(shown)
+        text = console.export_text()
+        assert "…" not in text
+        assert all(row.method in text for row in table.ours)
+        assert len(text.splitlines()) == 1 + shown.row_count  # nothing is broken over lines
 
 
 def test_durations() -> None:

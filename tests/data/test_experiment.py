@@ -14,6 +14,7 @@ from rainclear.errors import InputError
 from rainclear.rain.mixture import random_camera
 
 RECIPE = DataRecipe(include=("x",), validation=("x",), frames=1, backprop=1, crop=32, margin=4)
+JOINT = RECIPE.model_copy(update={"joint_mask": True})
 
 
 def flat(value: int, *shape: int) -> np.ndarray:
@@ -28,7 +29,7 @@ def pair(**changes: object) -> Pair:
 
 
 def test_crops_of_all_pictures_are_the_same_place() -> None:
-    clips = PairClips([pair()], RECIPE, whole=False, seed=0)
+    clips = PairClips([pair()], RECIPE, seed=0)
     places = set()
     for index in range(12):
         made = clips.sample(index)
@@ -45,20 +46,20 @@ def test_crops_of_all_pictures_are_the_same_place() -> None:
 
 
 def test_one_mask_of_all_rain_for_networks_with_one_branch() -> None:
-    made = PairClips([pair()], RECIPE, whole=True, seed=0).sample(0)
+    made = PairClips([pair()], JOINT, seed=0).sample(0)
     assert torch.equal(made["streaks"], made["drops"])
     assert (made["streaks"].float() - 255 * 60 / (0.3 * 255)).abs().max() <= 1
 
 
 def test_a_mask_of_the_data_set_is_taken_as_it_is() -> None:
-    clips = PairClips([pair(streak_mask=flat(77, 40, 48))], RECIPE, whole=False, seed=0)
+    clips = PairClips([pair(streak_mask=flat(77, 40, 48))], RECIPE, seed=0)
     assert (clips.sample(0)["streaks"] == 77).all()
 
 
 def test_a_picture_smaller_than_the_crop_is_named() -> None:
     small = pair(rainy=flat(1, 16, 48, 3), clean=flat(1, 16, 48, 3), drop_only=None)
     with pytest.raises(InputError, match="p: 48×16 is smaller than the crop of 32"):
-        PairClips([small], RECIPE, whole=True, seed=0).sample(0)
+        PairClips([small], JOINT, seed=0).sample(0)
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def test_clean_pictures_are_rained_on(pictures: Path, kind: str) -> None:
     data = open_experiment(pictures, kind)
     assert "generated" in data.source
     assert [scene.name for scene in data.train] == ["[0].png", "[1].png"]
-    clips = data.clips(RECIPE, whole=False, seed=0)
+    clips = data.clips(RECIPE, seed=0)
     made = [clips.sample(index) for index in range(3)]
     assert any(m["streaks"].any() for m in made) == (kind != "drops")
     assert any(m["drops"].any() for m in made) == (kind != "streaks")
@@ -84,7 +85,7 @@ def test_clean_pictures_are_rained_on(pictures: Path, kind: str) -> None:
     assert len(data.test) == 4
     assert test[0].rainy.shape == (256, 256, 3)
     assert np.array_equal(open_experiment(pictures, kind).some(2)[0].rainy, test[0].rainy)
-    whole = data.clips(RECIPE, whole=True, seed=0).sample(0)
+    whole = data.clips(JOINT, seed=0).sample(0)
     assert torch.equal(whole["rainy"], made[0]["rainy"])
     assert torch.equal(whole["streaks"], whole["drops"])
 

@@ -74,6 +74,19 @@ def test_dry_clips_stay_as_they_are(clip: list[np.ndarray]) -> None:
     assert not sample["drops"].any()
 
 
+def test_one_mask_of_all_rain(scenes: list[Scene]) -> None:
+    """For networks with one branch, which must find streaks and drops alike."""
+    plain, joint = (
+        RainyClips(scenes, recipe(dry=0.0, joint_mask=both), seed=7).sample(2)
+        for both in (False, True)
+    )
+    assert torch.equal(plain["rainy"], joint["rainy"])
+    assert not torch.equal(plain["streaks"], plain["drops"])
+    assert torch.equal(joint["streaks"], joint["drops"])
+    change = (joint["rainy"].float() - joint["clean"].float()).abs().mean(1, keepdim=True)
+    assert torch.equal(joint["streaks"], (change / 0.3).clamp(0, 255).round().byte())
+
+
 def test_rain_is_that_of_the_seed(clip: list[np.ndarray]) -> None:
     params = preset("heavy", height=96)
     sample = rain_on(clip, params, seed=3)

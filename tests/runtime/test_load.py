@@ -49,6 +49,11 @@ def test_the_package_ships_d_daiam_rt():
     assert find_model("d-daiam-rt").spec.architecture.network == "d-daiam-rt"
 
 
+def test_the_weights_that_ship_say_their_licence():
+    shipped = [folder.spec.weights for folder in list_models() if folder.spec.weights]
+    assert shipped and all(weights.licence == "Apache-2.0" for weights in shipped)
+
+
 def test_unknown_model_lists_those_that_there_are():
     with pytest.raises(ModelError, match=r"no model named 'd-daiam-x'; there are: .*d-daiam-rt"):
         load_model("d-daiam-x")
@@ -85,7 +90,9 @@ def test_model_without_weights_says_how_to_get_them(model):
     data = yaml.safe_load(file.read_text())
     del data["weights"]
     file.write_text(yaml.safe_dump(data))
-    with pytest.raises(ModelError, match=r"ships without weights.*rainclear train"):
+    with pytest.raises(
+        ModelError, match=r"ships without weights.*rainclear train tiny --data DIR -o OUT"
+    ):
         load_model(str(model))
 
 
@@ -120,6 +127,11 @@ def test_option_unlike_any_lists_those_that_there_are():
         build_network(ArchitectureSpec(network="d-daiam-rt", options={"zzz": 1}))
     with pytest.raises(ConfigError, match=r"network 'dam'.*'zzz'"):
         build_network(ArchitectureSpec(network="dam", options={"zzz": 1}))
+
+
+def test_a_hint_is_a_name_that_is_close():
+    with pytest.raises(ConfigError, match=r"unknown option 'leaning'; known: .*hidden"):
+        build_network(ArchitectureSpec(network="d-daiam-rt", options={"leaning": 1}))
 
 
 @pytest.mark.parametrize("value", ["wide", -1, None])

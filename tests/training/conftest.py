@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+import rainclear.data.dual_pixel as generated
 from rainclear.config import ModelSpec, parse, with_overrides
 
 
@@ -59,5 +60,34 @@ def make_spec() -> Callable[..., ModelSpec]:
             },
         }
         return parse(ModelSpec, with_overrides(data, list(overrides)), source="recipe.yaml")
+
+    return make
+
+
+def spots(scene: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """A square that the halves see four pixels apart."""
+    left, right = scene.copy(), scene.copy()
+    y, x = (int(rng.integers(4, n - 12)) for n in scene.shape[:2])
+    left[y : y + 6, x - 2 : x + 4] = 1.0
+    right[y : y + 6, x + 2 : x + 8] = 1.0
+    return left, right
+
+
+@pytest.fixture
+def dual_spec(
+    make_spec: Callable[..., ModelSpec], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., ModelSpec]:
+    """Four steps of a thin DPRRN, the first of them warm-up."""
+    monkeypatch.setattr(generated, "render_water", spots)
+
+    def make(*overrides: str) -> ModelSpec:
+        return make_spec(
+            "architecture={network: dprrn, options: {width: 2}}",
+            "training.data={include: [train.png], validation: [held-out.png], crop: 32, margin: 4,"
+            " batch: 2, dead_leaves: 0.0, workers: 0}",
+            "training.optim={steps: 4, lr: 1.0e-3}",
+            "training.dual_pixel={warmup: 0.25}",
+            *overrides,
+        )
 
     return make

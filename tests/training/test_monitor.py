@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rainclear.config import ModelSpec
-from rainclear.errors import ConfigError
+from rainclear.errors import ConfigError, ModelError, OutputError
 from rainclear.training import board, history
 from rainclear.training.monitor import Monitor
 from rainclear.training.progress import Progress
@@ -72,6 +72,22 @@ def test_the_report_is_there_after_each_validation_and_after_ctrl_c(
     with pytest.raises(KeyboardInterrupt), monitor:
         raise KeyboardInterrupt
     assert "streaks: S⁺" in report.read_text()
+
+
+def test_what_stopped_the_run_is_told_though_the_report_cannot_be_written(
+    tmp_path: Path, make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object, **options: object) -> Path:
+        raise OutputError("disk full")
+
+    monkeypatch.setattr("rainclear.training.monitor.write_report", fail)
+    with pytest.raises(ModelError, match="nan"), Monitor(tmp_path, make_spec(), tensorboard=False):
+        raise ModelError("the loss became nan")
+    with (
+        pytest.raises(OutputError, match="full"),
+        Monitor(tmp_path, make_spec(), tensorboard=False),
+    ):
+        pass
 
 
 def test_the_pictures_stay_in_the_report_of_a_run_that_goes_on(

@@ -46,6 +46,16 @@ def test_long_curves_are_thinned_and_odd_ones_drawn() -> None:
     assert curves_svg({"a": [], "b": [(0, float("nan"))]}) == ""
 
 
+@pytest.mark.parametrize("value", [1e16, 1e30, -1e30, 1e299])
+def test_huge_values_are_drawn(value: float) -> None:
+    ((a, b),) = lines(curves_svg({"loss": [(0, value), (1, value)]}))
+    assert a[1] == b[1]
+    ((low, high),) = lines(curves_svg({"loss": [(0, -value), (1, value)]}))
+    assert (low[1] > high[1]) == (value > 0)
+    assert curves_svg({"loss": [(0, 1e308), (1, -1e308), (2, float("inf"))]}) == ""
+    assert "<circle" in curves_svg({"loss": [(0, value)]}, log=True) or value < 0
+
+
 def test_several_curves_have_a_legend() -> None:
     svg = curves_svg({"<a>": [(0, 1), (1, 2)], "b": [(0, 2), (1, 1)]})
     assert len(lines(svg)) == 2

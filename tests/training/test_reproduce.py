@@ -41,11 +41,11 @@ def jrsrd(tmp_path: Path) -> Experiment:
     return open_experiment(tmp_path / "jrsrd", "joint")
 
 
-def entry(name: str, *, whole: bool = False) -> Entry:
-    return Entry(name=name, spec=read_recipe(name, SMALL), whole=whole)
+def entry(name: str) -> Entry:
+    return Entry(name=name, spec=read_recipe(name, SMALL))
 
 
-ENTRIES = [entry("dam", whole=True), entry("daiam")]
+ENTRIES = [entry("dam"), entry("daiam")]
 
 
 def test_every_network_gets_the_same_steps_and_pictures(
@@ -107,6 +107,20 @@ def test_another_comparison_in_the_folder_is_refused(tmp_path: Path, jrsrd: Expe
         list(train_entries(ENTRIES[:1], jrsrd, tmp_path / "out", Budget(steps=2)))
 
 
+def test_a_plan_of_before_a_setting_was_there_goes_on(tmp_path: Path, jrsrd: Experiment) -> None:
+    list(train_entries(ENTRIES[:1], jrsrd, tmp_path / "out", Budget(steps=1)))
+    path = tmp_path / "out" / "plan.json"
+    plan = json.loads(path.read_text())
+    del plan["networks"]["dam"]["training"]["data"]["joint_mask"]
+    path.write_text(json.dumps(plan))
+    list(train_entries(ENTRIES[:1], jrsrd, tmp_path / "out", Budget(steps=1)))
+    spec = read_recipe("dam", [*SMALL, "training.data.batch=1"])
+    with pytest.raises(OutputError, match="another budget"):
+        list(
+            train_entries([Entry(name="dam", spec=spec)], jrsrd, tmp_path / "out", Budget(steps=1))
+        )
+
+
 def test_time_is_shared_equally(tmp_path: Path, jrsrd: Experiment) -> None:
     out = tmp_path / "out"
     for name in ("dam", "daiam"):
@@ -133,8 +147,4 @@ def test_budgets_are_checked() -> None:
 def test_a_recipe_is_needed(tmp_path: Path, jrsrd: Experiment) -> None:
     spec = ModelSpec(name="x", summary="x", architecture={"network": "dam"})
     with pytest.raises(ConfigError, match="no training recipe"):
-        list(
-            train_entries(
-                [Entry(name="x", spec=spec, whole=True)], jrsrd, tmp_path, Budget(steps=1)
-            )
-        )
+        list(train_entries([Entry(name="x", spec=spec)], jrsrd, tmp_path, Budget(steps=1)))

@@ -1,6 +1,7 @@
 """A run from recipe to model folder."""
 
 import hashlib
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,12 +9,13 @@ import pytest
 import torch
 import yaml
 
-from rainclear.config import ModelSpec
+from rainclear.config import GateSpec, ModelSpec, WeightsSpec
 from rainclear.errors import ConfigError, InputError, ModelError, OutputError
 from rainclear.nn.realtime import RealtimeDDAiAM
 from rainclear.nn.reparam import RepConv2d
 from rainclear.runtime.load import build_network, load_model
 from rainclear.training.checkpoint import load_checkpoint
+from rainclear.training.progress import Progress
 from rainclear.training.run import (
     export_model,
     keep_first,
@@ -21,6 +23,7 @@ from rainclear.training.run import (
     start_network,
     train_model,
 )
+from rainclear.zoo import find_model
 
 MakeSpec = Callable[..., ModelSpec]
 
@@ -59,6 +62,21 @@ def test_an_exported_model_is_the_network(tmp_path: Path, make_spec: MakeSpec) -
     assert (expected.image - x).abs().mean() > 0.01
     second = loaded(x.flip(3), first.state).image
     torch.testing.assert_close(second, network(x.flip(3), expected.state).image, atol=1e-5, rtol=0)
+
+
+def test_new_weights_have_no_licence_and_no_gate_of_others(
+    tmp_path: Path, make_spec: MakeSpec
+) -> None:
+    gate = GateSpec(weights_sha256="0" * 64, bias=0.0)
+    spec = make_spec().model_copy(
+        update={"gate": gate, "weights": WeightsSpec(sha256="0" * 64, licence="Apache-2.0")}
+    )
+    out = export_model(stirred(spec), spec, tmp_path / "tiny")
+    described = yaml.safe_load((out / "model.yaml").read_text())
+    assert set(described["weights"]) == {"file", "sha256"} and "gate" not in described
+    own = gate.model_copy(update={"weights_sha256": described["weights"]["sha256"]})
+    export_model(stirred(spec), spec.model_copy(update={"gate": own}), out)
+    assert find_model(str(out)).spec.gate == own
 
 
 def test_altered_weights_are_refused(tmp_path: Path, make_spec: MakeSpec) -> None:
@@ -170,6 +188,22 @@ def test_a_run_leaves_a_model(data_folder: Path, tmp_path: Path, make_spec: Make
     assert load_checkpoint(out / "last.ckpt")["step"] == 8
 
 
+def test_a_run_that_ends_before_its_first_validation(
+    data_folder: Path, tmp_path: Path, make_spec: MakeSpec
+) -> None:
+    out = tmp_path / "out"
+
+    def stop(progress: Progress) -> None:
+        if progress.step == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train_model(make_spec(), data_folder, out, report=stop, tensorboard=False)
+    shorter = make_spec("training.optim.steps=2")
+    with pytest.raises(ModelError, match=r"best\.ckpt is missing, .* more optim\.steps"):
+        train_model(shorter, data_folder, out, resume=True, tensorboard=False)
+
+
 def test_the_seed_decides_the_run(data_folder: Path, tmp_path: Path, make_spec: MakeSpec) -> None:
     spec = make_spec("training.optim.steps=2")
     for name in "ab":
@@ -179,6 +213,16 @@ def test_the_seed_decides_the_run(data_folder: Path, tmp_path: Path, make_spec: 
     a, b, c = ((tmp_path / name / "model.safetensors").read_bytes() for name in "abc")
     assert a == b
     assert a != c
+
+
+@pytest.mark.parametrize(
+    ("model", "joint"),
+    [(name, True) for name in ("dam", "dam-odd", "dam-zero", "d-dam")]
+    + [(name, False) for name in ("daiam", "daiam-daiam", "d-daiam", "d-daiam-3", "d-daiam-rt")],
+)
+def test_networks_with_one_branch_learn_from_the_mask_of_all_rain(model: str, joint: bool) -> None:
+    recipe = read_recipe(model, []).training
+    assert recipe is not None and recipe.data.joint_mask == joint
 
 
 def test_what_train_model_refuses(data_folder: Path, tmp_path: Path, make_spec: MakeSpec) -> None:

@@ -1,15 +1,20 @@
 """A run goes on with the settings that it was begun with."""
 
+import math
 import os
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from rainclear.config import ModelSpec, load_yaml
-from rainclear.errors import ConfigError
+from rainclear.errors import ConfigError, ModelError
+from rainclear.training import history
 from rainclear.training.checkpoint import load_checkpoint, save_checkpoint
+from rainclear.training.not_a_number import broken_step
+from rainclear.training.progress import Progress
 from rainclear.training.run import train_model
 from rainclear.training.same_run import refuse_other_settings, run_settings
 
@@ -25,6 +30,39 @@ def kill(progress: object) -> None:
         raise Killed
 
 
+def test_a_run_goes_on_from_an_older_checkpoint_with_a_lower_rate(
+    data_folder: Path, tmp_path: Path, make_spec: MakeSpec
+) -> None:
+    """As docs/training.md says, with a copy that is newer than the batch that stopped the run."""
+    out, often = tmp_path / "out", ("training.save_every=1", "training.validate_every=5")
+
+    def broken(progress: Progress) -> None:
+        if progress.step == 3:
+            raise broken_step(out, "the loss", math.nan, step=3, batch={})
+
+    with pytest.raises(ModelError, match="--resume"):
+        train_model(make_spec(*often), data_folder, out, report=broken, tensorboard=False)
+    shutil.copyfile(out / "step-00000001.ckpt", out / "last.ckpt")
+    later = (out / "nan-batch.ckpt").stat().st_mtime + 1
+    os.utime(out / "last.ckpt", (later, later))
+    steps: list[int] = []
+    lower = make_spec(*often, "training.optim.lr=1e-4")
+    train_model(
+        lower,
+        data_folder,
+        out,
+        resume=True,
+        report=lambda p: steps.append(p.step),
+        tensorboard=False,
+    )
+    assert steps == [2, 3, 4, 5, 6]
+    rows = history.read(out / "losses.jsonl")
+    assert rows[-1]["step"] == 6 and load_checkpoint(out / "last.ckpt")["step"] == 6
+    lowest = make_spec("training.optim.lr=1e-5", "training.optim.steps=7")
+    with pytest.raises(ConfigError, match=r"optim\.lr"):  # the run has gone on since
+        train_model(lowest, data_folder, out, resume=True, tensorboard=False)
+
+
 @pytest.fixture
 def go_on(tmp_path: Path, make_spec: MakeSpec) -> Callable[..., None]:
     """Asks whether a run of ``make_spec()`` may go on with overrides."""
@@ -38,9 +76,7 @@ def go_on(tmp_path: Path, make_spec: MakeSpec) -> Callable[..., None]:
     save_checkpoint(checkpoint, {"settings": settings()})
 
     def ask(*overrides: str) -> None:
-        refuse_other_settings(
-            checkpoint, load_checkpoint(checkpoint)["settings"], settings(*overrides)
-        )
+        refuse_other_settings(checkpoint, load_checkpoint(checkpoint), settings(*overrides))
 
     return ask
 
@@ -130,5 +166,5 @@ def test_what_another_version_does_not_know_is_left_out(
     path.touch()
     before = {"training": {**now["training"], "of_old": 1}}
     del before["training"]["channels_last"]
-    refuse_other_settings(path, before, now)
-    refuse_other_settings(path, None, now)
+    refuse_other_settings(path, {"settings": before}, now)
+    refuse_other_settings(path, {}, now)

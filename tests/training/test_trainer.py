@@ -277,6 +277,36 @@ def test_a_loss_that_is_not_a_number_stops_the_run(setup: Setup, make_spec: Make
     assert not trainer.checkpoint.exists()
 
 
+def test_a_gradient_that_is_not_a_number_leaves_the_weights(
+    setup: Setup, make_spec: MakeSpec
+) -> None:
+    """Of a loss that is one."""
+    trainer = setup.trainer(make_spec())
+    before = weights(trainer.network)
+    trainer.network.coarse_image.bias.register_hook(lambda grad: grad * math.inf)
+    with pytest.raises(ModelError, match=r"gradient's norm became (nan|inf) at step 0") as caught:
+        trainer.run(ignore)
+    assert str(trainer.folder / "nan-batch.ckpt") in str(caught.value)
+    assert load_checkpoint(trainer.folder / "nan-batch.ckpt").keys() >= {"rainy", "clean"}
+    for name, value in weights(trainer.network).items():
+        assert torch.equal(value, before[name]), name
+
+
+def test_a_score_that_is_not_a_number_stops_the_run(setup: Setup, make_spec: MakeSpec) -> None:
+    trainer = setup.trainer(make_spec(), scores=Scores(1.0, math.nan))
+    with pytest.raises(ModelError, match="score of the validation became nan at step 6") as caught:
+        trainer.run(ignore)
+    assert "--resume" in str(caught.value) and "optim.lr" in str(caught.value)
+    assert load_checkpoint(trainer.checkpoint)["step"] == 3  # not the weights that it is of
+    assert load_checkpoint(trainer.folder / "nan-weights.ckpt")["step"] == 6
+    assert "NaN" not in (trainer.folder / "log.jsonl").read_text()
+    # and with a lower rate the run may go on
+    lower = setup.trainer(make_spec("training.optim.lr=1e-4"), scores=Scores(2.0))
+    lower.resume()
+    lower.run(ignore)
+    assert (lower.step, lower.best) == (6, 2.0)
+
+
 def test_bf16_trains(setup: Setup, make_spec: MakeSpec) -> None:
     trainer = setup.trainer(make_spec("training.precision=bf16", "training.optim.steps=2"))
     before = weights(trainer.network)

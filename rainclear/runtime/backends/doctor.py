@@ -10,7 +10,7 @@ from rainclear.runtime.backends.machine import inspect_machine
 from rainclear.runtime.backends.make import make_backend, make_program
 from rainclear.runtime.backends.open import subject_of
 from rainclear.runtime.device import resolve_device
-from rainclear.runtime.load import load_model, network_of
+from rainclear.runtime.load import load_single, network_of
 from rainclear.zoo import find_model
 
 __all__ = ["examine"]
@@ -44,7 +44,7 @@ def examine(
     folder = find_model(model)
     descriptor = network_of(folder.spec.architecture)
     where = resolve_device(device)
-    network = load_model(model)
+    network = load_single(model)
     usable: dict[str, Any] = {}
     for name in BACKENDS:
         try:
