@@ -26,7 +26,7 @@ def derain_dual(
         bool,
         typer.Option(
             "--keep-dry/--no-keep-dry",
-            help="Take a half as it is where it is dry; otherwise the network's picture alone, as "
+            help="Keep a half as it is where it is dry. Without, the network's picture alone, as "
             "published.",
         ),
     ] = True,

@@ -34,7 +34,7 @@ def _check(recipe: TrainingRecipe) -> None:
     unused: tuple[tuple[str, BaseModel, tuple[str, ...]], ...] = (
         ("training", recipe, ("losses", "init", "channels_last", "first_from", "only")),
         ("training.optim", recipe.optim, ("warmup", "final_lr", "accumulate")),
-        ("training.data", recipe.data, ("frames", "backprop")),
+        ("training.data", recipe.data, ("frames", "backprop", "joint_mask")),
     )
     for section, settings, names in unused:
         for name in names:
