@@ -24,11 +24,8 @@ def explain(
     ] = False,
 ) -> None:
     """Draw how a network sees a picture: attention, both decoders, differential maps, result."""
-    from rainclear.errors import OutputError
     from rainclear.evaluation.explain import explain_file
 
-    if out.is_file() and not overwrite:  # before the network runs
-        raise OutputError(f"{out}: exists already; give another name or --overwrite")
     explain_file(
         picture, out, model=model, device=device, panel_width=panel_width, overwrite=overwrite
     )

@@ -15,6 +15,7 @@ from rainclear.nn.output import Branch, Derained, Stage, show_details
 from rainclear.runtime.device import resolve_device
 from rainclear.runtime.load import load_single, network_of
 from rainclear.video import read_image, write_image
+from rainclear.video.partial import PartialFile
 from rainclear.zoo import find_model
 
 __all__ = ["Panel", "Row", "explain", "explain_file", "sheet"]
@@ -247,6 +248,7 @@ def explain_file(
         ModelError: There is no such model, or it has no weights.
         DeviceError: This machine has no such device.
     """
+    PartialFile(out, overwrite=overwrite).discard()  # what is wrong with it is told at once
     rows = explain(read_image(picture).eight_bit(), model=model, device=device)
     name = picture.name.encode("ascii", "replace").decode()
     shown = find_model(model).spec.name.encode("ascii", "replace").decode()

@@ -5,8 +5,8 @@ Example:
     ...     print(frame.metadata["rain_score"], len(detections))
 """
 
-from rainclear.pipeline.pipeline import Pipeline, PipelineReport
-from rainclear.pipeline.result import Result, WonAndLost, won_and_lost
+from rainclear.pipeline.pipeline import Pipeline
+from rainclear.pipeline.result import PipelineReport, Result, WonAndLost, won_and_lost
 from rainclear.pipeline.spec import PipelineSpec, find_pipeline, list_pipelines
 from rainclear.pipeline.track import TrackedDetections
 

@@ -4,7 +4,6 @@ import os
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from rainclear.detection.detections import Detections, Detector
 from rainclear.detection.load import load_detector
 from rainclear.errors import ConfigError, OutputError
 from rainclear.frame import Frame
-from rainclear.pipeline.result import Result
+from rainclear.pipeline.result import PipelineReport, Result
 from rainclear.pipeline.sinks import (
     CocoSink,
     JsonlSink,
@@ -39,42 +38,12 @@ from rainclear.runtime.executor import Executor, Sink
 from rainclear.runtime.gate import GateChoice, read_gate
 from rainclear.video import VideoInfo
 
-__all__ = ["Pipeline", "PipelineReport"]
+__all__ = ["Pipeline"]
 
 _RATE = 30.0
 _LIVE_DEPTH, _FILE_DEPTH = 1, 4
 
 OnFrame = Callable[[int, int | None, float], None]
-
-
-@dataclass(kw_only=True, slots=True)
-class PipelineReport:
-    """How a run went.
-
-    Attributes:
-        frames: Frames that reached the end.
-        seconds: Wall time.
-        objects: Boxes found in all.
-        won: Boxes that only the derained frames show, where both were searched.
-        lost: Boxes that only the rainy frames show, where both were searched.
-        dry_frames: Frames that the rain gate let pass as they came.
-        outputs: Files written.
-        notes: One line for each loss or change that a user should know.
-    """
-
-    frames: int = 0
-    seconds: float = 0.0
-    objects: int = 0
-    won: int = 0
-    lost: int = 0
-    dry_frames: int = 0
-    outputs: list[Path] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def fps(self) -> float:
-        """Frames a second."""
-        return self.frames / self.seconds if self.seconds else 0.0
 
 
 class Pipeline:
@@ -114,15 +83,11 @@ class Pipeline:
             if settings:
                 raise ConfigError("give settings either as a PipelineSpec or by name, not both")
             spec = pipeline
+            derains, detects = derainer is not None, detector is not None
+            check_stages(spec, source="PipelineSpec", derains=derains, detects=detects)
         else:
             assignments = [f"{k}={yaml.safe_dump(v).strip()}" for k, v in (settings or {}).items()]
             spec = find_pipeline(os.fspath(pipeline), assignments)
-        check_stages(
-            spec,
-            source="PipelineSpec",
-            derains=derainer is not None,
-            detects=detector is not None,
-        )
         if source is not None:
             path = source if isinstance(source, int) else os.fspath(source)
             spec = spec.model_copy(update={"source": spec.source.model_copy(update={"path": path})})

@@ -1,6 +1,7 @@
-"""What a pipeline makes of one frame, and what deraining won and lost in it."""
+"""What a pipeline makes of one frame, what deraining won and lost in it, and of a whole run."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +10,7 @@ from rainclear.detection.detections import Detections
 from rainclear.frame import Frame
 from rainclear.runtime.gate import RainReading
 
-__all__ = ["Result", "WonAndLost", "won_and_lost"]
+__all__ = ["PipelineReport", "Result", "WonAndLost", "won_and_lost"]
 
 _SAME = 0.5
 
@@ -49,6 +50,36 @@ class Result:
     def won_and_lost(self) -> WonAndLost | None:
         """What deraining changed, where both frames were searched."""
         return None if self.before is None else won_and_lost(self.before, self.detections)
+
+
+@dataclass(kw_only=True, slots=True)
+class PipelineReport:
+    """How a run went.
+
+    Attributes:
+        frames: Frames that reached the end.
+        seconds: Wall time.
+        objects: Boxes found in all.
+        won: Boxes that only the derained frames show, where both were searched.
+        lost: Boxes that only the rainy frames show, where both were searched.
+        dry_frames: Frames that the rain gate let pass as they came.
+        outputs: Files written.
+        notes: One line for each loss or change that a user should know.
+    """
+
+    frames: int = 0
+    seconds: float = 0.0
+    objects: int = 0
+    won: int = 0
+    lost: int = 0
+    dry_frames: int = 0
+    outputs: list[Path] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def fps(self) -> float:
+        """Frames a second."""
+        return self.frames / self.seconds if self.seconds else 0.0
 
 
 def won_and_lost(before: Detections, after: Detections) -> WonAndLost:
