@@ -18,7 +18,7 @@ def export(
         typer.Option(
             "--out",
             "-o",
-            help="File to write. Without it, --int8 keeps a model for --backend openvino-int8.",
+            help="File to write. Without it, --int8 keeps ranges for --backend openvino-int8.",
         ),
     ] = None,
     format: Annotated[
@@ -37,7 +37,11 @@ def export(
         bool, typer.Option("--int8", help="Quantise; kept only if PSNR falls by at most 0.2 dB.")
     ] = False,
     calibrate: Annotated[
-        Path | None, typer.Option(metavar="CLIP", help="Clip to calibrate and judge --int8 with.")
+        list[Path] | None,
+        typer.Option(
+            metavar="CLIP",
+            help="Clip to calibrate and judge --int8 with; without --out, repeat for several.",
+        ),
     ] = None,
     check: Annotated[
         Path | None, typer.Option(metavar="CLIP", help="Check on this clip, not on a drawn one.")
@@ -50,9 +54,21 @@ def export(
 
     The state goes in and comes out explicitly; the file's metadata says how.
     """
+    clips = calibrate or []
     if out is None:
-        _keep(model, int8, calibrate)
+        if not int8 or not clips:
+            raise ConfigError(
+                "give --out FILE, or --int8 --calibrate CLIP for --backend openvino-int8"
+            )
+        if format or dynamic or half or check or overwrite:
+            raise ConfigError(
+                "--format, --dynamic, --half, --check and --overwrite are for a file: give --out "
+                "FILE, or leave them out"
+            )
+        _keep(model, clips)
         return
+    if len(clips) > 1:
+        raise ConfigError("--calibrate takes one clip with --out FILE")
     from rainclear.cli.doctor import parse_size
     from rainclear.export.export import ExportOptions, export_model
 
@@ -61,7 +77,7 @@ def export(
         dynamic=dynamic,
         half=half,
         int8=int8,
-        calibrate=calibrate,
+        calibrate=clips[0] if clips else None,
         check=check,
     )
     record = export_model(model, out, format=format, options=options, overwrite=overwrite)
@@ -83,13 +99,11 @@ def export(
         )
 
 
-def _keep(model: str, int8: bool, calibrate: Path | None) -> None:
-    if not int8 or calibrate is None:
-        raise ConfigError("give --out FILE, or --int8 --calibrate CLIP for --backend openvino-int8")
+def _keep(model: str, clips: list[Path]) -> None:
     from rainclear.export.int8_blocks import keep_int8
 
-    path, record = keep_int8(model, calibrate)
-    rows = (f"{k} {v['int8']:.2f} dB ({v['float']:.2f})" for k, v in record["psnr_db"].items())
+    path, found = keep_int8(model, clips)
+    rows = (f"{k} {v['int8']:.2f} dB ({v['float']:.2f})" for k, v in found.psnr_db.items())
     console.print(
         f"{path}: kept for --backend openvino-int8; int8 (float): {', '.join(rows)}",
         soft_wrap=True,

@@ -1,127 +1,238 @@
-"""The int8 model that ``--backend openvino-int8`` runs: made, judged and kept for this user."""
+"""The ranges that ``--backend openvino-int8`` runs with: found, judged and kept for this user."""
 
-import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import cast
 
-import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rainclear.errors import ConfigError, ModelError, OutputError
-from rainclear.export.artefact import RECORD, require_extra
+from rainclear.export.artefact import require_extra
 from rainclear.export.check import psnr
 from rainclear.export.frames import clip_frames, rainy_pairs
-from rainclear.export.quantise import MAX_LOSS_DB, nncf_quantise
-from rainclear.runtime.backends.blocks import (
-    BLOCK_INPUTS,
-    BLOCK_OUTPUTS,
-    MIDDLE,
-    BlockGraph,
-    block_graph,
+from rainclear.export.quantise import MAX_LOSS_DB
+from rainclear.nn.recurrent import RecurrentDDAiAM
+from rainclear.nn.reparam import RepConv2d
+from rainclear.runtime.backends.base import Program
+from rainclear.runtime.backends.blocks import block_graph
+from rainclear.runtime.backends.int8_files import (
+    INT8_REVISION,
+    Int8Ranges,
+    int8_file,
+    weights_digest,
 )
-from rainclear.runtime.backends.graph import traced
-from rainclear.runtime.backends.int8_files import int8_file
-from rainclear.runtime.backends.layout import from_blocks, to_blocks
-from rainclear.runtime.backends.quiet import import_quietly
-from rainclear.runtime.load import load_single
+from rainclear.runtime.backends.int8_graph import EXACT, READERS, Int8Graph, quantisable
+from rainclear.runtime.backends.layout import to_blocks
+from rainclear.runtime.backends.openvino import OpenVinoBackend
+from rainclear.runtime.backends.openvino_int8 import OpenVinoInt8Backend
+from rainclear.runtime.load import load_single, network_of
+from rainclear.zoo import find_model
 
-__all__ = ["keep_int8"]
+__all__ = ["find_ranges", "keep_int8"]
 
 _SIZE = (360, 640)
 _FRAMES = 24
 _LEAST_FRAMES = 8
-_CALIBRATED = ("moderate", "heavy")
+_RAIN = ("moderate", "heavy")
 _GOOD_DB = 45.0  # dry pictures this close to their source may lose more
+_SAMPLES = 20_000  # of what a layer reads of a frame
+_SHARES = tuple(0.3 + 0.05 * i for i in range(15))
+"""Of the whole range of what a layer reads; beyond it values are cut off."""
 
-# What takes the picture in and what gives it: 8 bits there are seen. "reduce" is that of the
-# differentials and the context, "expand" theirs and the memory's; the last two lines are the
-# veil's layers and what the rain gate reads. Each has to fit a layer's whole name.
-_FLOAT = (
-    r"/same/.*",
-    r"/stem.*",
-    r"/colour/.*",
-    r"/gain/.*",
-    r"/offset.*",
-    r"/coarse_image/.*",
-    r"/refined/.*",
-    r".*/reduce/.*",
-    r".*/expand/.*",
-    r"/(read|mix|around\.\d|fuse\.\d|frame|expand)/.*",
-    r"/shown/.*",
-)
+_WIDEST = 8.0
+"""Largest factor of a channel."""
 
 Clip = list[tuple[Tensor, Tensor]]
 
 
 def keep_int8(
-    model: str, clip: Path, *, size: tuple[int, int] = _SIZE, frames: int = _FRAMES
-) -> tuple[Path, dict[str, Any]]:
-    """Quantise a model for ``--backend openvino-int8`` and keep it in the user's cache.
-
-    The clip is rained on. Its first half calibrates, in moderate and heavy rain and dry; on the
-    second half, in all three, the PSNR against the clip itself is compared with the unquantised
-    graph's, state carried in both. Convolutions that take or give pictures are not quantised.
+    model: str, clips: Sequence[Path], *, size: tuple[int, int] = _SIZE, frames: int = _FRAMES
+) -> tuple[Path, Int8Ranges]:
+    """Find the ranges of a model for ``--backend openvino-int8`` and keep them in the user's cache.
 
     Args:
         model: Name of a model or path of its folder.
-        clip: Video, clean and in daylight.
-        size: Height and width that it is scaled to, multiples of the network's.
-        frames: Frames of it that are used.
+        clips: As in :func:`find_ranges`.
+        size: As there.
+        frames: As there.
 
     Returns:
-        The file, and the figures, which it also holds as metadata.
+        The file, and what is in it.
 
     Raises:
-        ConfigError: The clip is too short.
-        InputError: It cannot be read.
-        ModelError: The network has no graph over blocks, a package is missing, or int8 costs more
-            than 0.2 dB. Nothing is kept then.
+        ConfigError, InputError, ModelError: As there.
         OutputError: There is no cache folder, or it cannot be written to.
     """
-    for package in ("openvino", "nncf"):
-        require_extra(package, "openvino", "--int8")
+    ranges = find_ranges(model, clips, size=size, frames=frames)
+    try:
+        path = int8_file(load_single(model), make=True)
+        if path is None:
+            raise OutputError(
+                "there is no cache folder to keep the ranges in; RAINCLEAR_CACHE names one"
+            )
+        partial = path.with_name(f".{os.getpid()}.json")
+        partial.write_text(ranges.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        os.replace(partial, path)
+    except OSError as error:
+        raise OutputError(f"the ranges for int8 cannot be kept: {error}") from error
+    return path, ranges
+
+
+def find_ranges(
+    model: str, clips: Sequence[Path], *, size: tuple[int, int] = _SIZE, frames: int = _FRAMES
+) -> Int8Ranges:
+    """What values a model's layers read, and what int8 with ranges for them costs.
+
+    The clips are rained on. The first half of each tells the ranges, in moderate and heavy rain and
+    dry: those with the least squared error of 256 steps. On the second half, in all three, the PSNR
+    against the clip itself is compared with that in float, on OpenVINO, state carried in both.
+
+    Args:
+        model: Name of a model or path of its folder.
+        clips: Videos, clean and in daylight.
+        size: Height and width that they are scaled to, multiples of the network's.
+        frames: Frames of each that are used.
+
+    Raises:
+        ConfigError: A clip is too short.
+        InputError: One cannot be read.
+        ModelError: The network has no graph over blocks, OpenVINO is missing, or int8 costs more
+            than 0.2 dB.
+    """
+    require_extra("openvino", "openvino", "--int8")
     network = load_single(model)
-    graph = block_graph(network, byte=True)
-    if graph is None:
+    if block_graph(network, byte=True) is None:
         raise ModelError(
             f"model {model!r} has no graph over blocks of pixels, which --backend openvino-int8 "
             "runs; give --out FILE to export an int8 file instead"
         )
-    clean = clip_frames(clip, size, frames)
-    if len(clean) < _LEAST_FRAMES:
-        raise ConfigError(
-            f"--calibrate: the clip has {len(clean)} frames; at least {_LEAST_FRAMES} are needed"
-        )
-    half = len(clean) // 2
-    before = _Player(graph, _model(graph, size), size)
-    feeds: list[dict[str, Any]] = []
-    for kind in _CALIBRATED:
-        before.play([rainy for rainy, _ in rainy_pairs(clean[:half], kind)], feeds)
-    before.play(clean[:half], feeds)
-    quantised = nncf_quantise(_model(graph, size), feeds, keep=_FLOAT, correct=False)
-    after = _Player(graph, quantised, size)
-    figures = _judge(before, after, clean[half:])
-    record = {"model": model, "clip": clip.name, "frames": len(clean) - half, "psnr_db": figures}
-    return _save(quantised, network, record), record
+    first, second = [], []
+    for clip in clips:
+        clean = clip_frames(clip, size, frames)
+        if len(clean) < _LEAST_FRAMES:
+            raise ConfigError(
+                f"--calibrate: {clip} has {len(clean)} frames; at least {_LEAST_FRAMES} are needed"
+            )
+        half = len(clean) // 2
+        first.append(clean[:half])
+        second.append(clean[half:])
+    graph = Int8Graph(cast(RecurrentDDAiAM, network)).eval()
+    rained = [pairs for clean in first for pairs in _rained(clean).values()]
+    factors = _factors(graph, rained)
+    graph.even_out(factors)
+    ranges = Int8Ranges(
+        revision=INT8_REVISION,
+        weights=weights_digest(network),
+        model=find_model(model).spec.name,
+        clips=tuple(clip.name for clip in clips),
+        frames=sum(map(len, second)),
+        psnr_db={},
+        ranges=_ranges(graph, rained),
+        factors=factors,
+    )
+    descriptor = network_of(find_model(model).spec.architecture)
+    program = Program(network=network, descriptor=descriptor, device=torch.device("cpu"))
+    backends = OpenVinoBackend(program), OpenVinoInt8Backend(program, ranges)
+    return ranges.model_copy(update={"psnr_db": _judge(*backends, second)})
+
+
+def _rained(clean: Sequence[Tensor]) -> dict[str, Clip]:
+    clips = {kind: rainy_pairs(list(clean), kind) for kind in _RAIN}
+    return clips | {"dry": [(frame, frame) for frame in clean]}
+
+
+def _factors(graph: Int8Graph, clips: Sequence[Clip]) -> tuple[float, ...]:
+    """What makes the channels of the features as wide as the widest, at most eight times."""
+    layers = dict(graph.named_modules())
+    names = [name for name in READERS if name in layers]
+    if names != list(READERS):
+        return ()  # another encoder
+    peaks = {name: torch.zeros(()) for name in names}
+
+    def see(name: str, given: Tensor) -> None:
+        peaks[name] = torch.maximum(peaks[name], given.abs().amax((0, 2, 3)))
+
+    _watch(graph, names, see, clips)
+    shares = torch.stack([peak / peak.max() for peak in peaks.values()]).amax(0)
+    return tuple(round(float(f), 4) for f in (1 / shares).clamp(1, _WIDEST))
+
+
+def _ranges(graph: Int8Graph, clips: Sequence[Clip]) -> dict[str, tuple[float, float]]:
+    """The range of each layer that is to run in int8, by its name in the graph."""
+    names = [
+        name
+        for name, layer in graph.named_modules()
+        if isinstance(layer, nn.Conv2d | RepConv2d) and quantisable(name)
+    ]
+    seen: dict[str, list[Tensor]] = {}
+
+    def see(name: str, given: Tensor) -> None:
+        values = given.flatten()
+        some = values[:: max(1, values.numel() // _SAMPLES)]
+        seen.setdefault(name, []).append(torch.cat([some, torch.stack(values.aminmax())]))
+
+    _watch(graph, names, see, clips)
+    found = {name: _range(torch.cat(values)) for name, values in seen.items()}
+    low, high = -graph.middle, 255 - graph.middle
+    return found | {name: (low, high) for name in EXACT if name in found}
+
+
+@torch.inference_mode()
+def _watch(
+    graph: Int8Graph,
+    names: Sequence[str],
+    see: Callable[[str, Tensor], None],
+    clips: Sequence[Clip],
+) -> None:
+    """Play clips in float, and show what the layers read."""
+
+    def hook(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        return lambda _, given: see(name, given[0])
+
+    hooks = [graph.get_submodule(n).register_forward_pre_hook(hook(n)) for n in names]
+    for clip in clips:
+        frame, _, memory = graph.example((1, *clip[0][0].shape[2:]))
+        state: tuple[Tensor, Tensor] | None = None
+        for rainy, _ in clip:
+            to_blocks(_levels(rainy), frame, graph.block)
+            previous, _, kept = graph(frame, *(state or (frame, memory)))
+            state = previous.contiguous(), kept
+    for handle in hooks:
+        handle.remove()
+
+
+def _range(values: Tensor) -> tuple[float, float]:
+    """Ends with the least squared error of 256 steps between them."""
+    low, high = min(float(values.min()), 0.0), max(float(values.max()), 1e-6)
+    best = low, high
+    least = float("inf")
+    for share in _SHARES:
+        step = share * (high - low) / 255
+        zero = round(-share * low / step)
+        error = float((((values / step).round().clamp(-zero, 255 - zero) * step) - values).norm())
+        if error < least:
+            best, least = (share * low, share * high), error
+    return best
 
 
 def _judge(
-    before: "_Player", after: "_Player", clean: Sequence[Tensor]
+    before: OpenVinoBackend, after: OpenVinoInt8Backend, clean: Sequence[Sequence[Tensor]]
 ) -> dict[str, dict[str, float]]:
-    """PSNR of both in rain and dry.
+    """PSNR of both in rain and dry, over all clips.
 
     Raises:
         ModelError: It falls by more than 0.2 dB.
     """
-    clips: dict[str, Clip] = {k: rainy_pairs(list(clean), k) for k in _CALIBRATED}
-    clips["dry"] = [(frame, frame) for frame in clean]
+    clips = [_rained(frames) for frames in clean]
     figures = {}
-    for kind, pairs in clips.items():
-        rainy, truth = [r for r, _ in pairs], [c for _, c in pairs]
-        float_db, int8_db = (psnr(p.play(rainy), truth) for p in (before, after))
+    for kind in (*_RAIN, "dry"):
+        truth = [clean for clip in clips for _, clean in clip[kind]]
+        float_db, int8_db = (
+            psnr([p for clip in clips for p in _played(backend, clip[kind])], truth)
+            for backend in (before, after)
+        )
         figures[kind] = {"float": round(float_db, 3), "int8": round(int8_db, 3)}
         if not (float_db - int8_db <= MAX_LOSS_DB or (kind == "dry" and int8_db >= _GOOD_DB)):
             raise ModelError(
@@ -132,66 +243,16 @@ def _judge(
     return figures
 
 
-def _model(graph: BlockGraph, size: tuple[int, int]) -> Any:
-    """The graph, height and width left free, as the file is to serve every size."""
-    axes = {name: {1: f"{name}_h", 2: f"{name}_w"} for name in (*BLOCK_INPUTS, *BLOCK_OUTPUTS)}
-    names = BLOCK_INPUTS, BLOCK_OUTPUTS
-    model = traced(graph, graph.example((1, *size)), names=names, axes=axes)
-    return import_quietly("openvino").Core().read_model(model)
+def _played(backend: OpenVinoBackend, clip: Clip) -> list[Tensor]:
+    """Pictures 1×3×H×W in [0, 1], state carried."""
+    state, pictures = None, []
+    for rainy, _ in clip:
+        out = backend.run_bytes(_levels(rainy), state)
+        state = out.state
+        pictures.append(out.image.float().mul(1 / 255).contiguous())
+    return pictures
 
 
-class _Player:
-    """Plays clips through an OpenVINO model of a graph over blocks."""
-
-    def __init__(self, graph: BlockGraph, model: Any, size: tuple[int, int]) -> None:
-        model = model.clone()
-        inputs = zip(BLOCK_INPUTS, graph.example((1, *size)), strict=True)
-        model.reshape({name: list(tensor.shape) for name, tensor in inputs})
-        settings = {
-            "INFERENCE_PRECISION_HINT": "f32",
-            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-        }
-        core = import_quietly("openvino").Core()
-        self._graph = graph
-        self._compiled = core.compile_model(model, "CPU", settings)
-
-    def play(
-        self, frames: Sequence[Tensor], feeds: list[dict[str, Any]] | None = None
-    ) -> list[Tensor]:
-        """Pictures 1×3×H×W of frames alike, state carried; ``feeds`` gets what went in."""
-        height, width = frames[0].shape[2:]
-        block, _, memory = self._graph.example((1, height, width))
-        cut = torch.empty(block.shape, dtype=torch.uint8)
-        state = None
-        pictures = []
-        for frame in frames:
-            levels = frame.permute(0, 2, 3, 1).mul(255).round().to(torch.uint8).contiguous()
-            to_blocks(levels, cut, self._graph.block)
-            torch.sub(cut, MIDDLE, out=block)
-            state = state or (block.numpy().copy(), memory.numpy())
-            inputs = [block.numpy().copy(), *state]
-            if feeds is not None:
-                feeds.append(dict(zip(BLOCK_INPUTS, inputs, strict=True)))
-            image, carried, _, kept = (np.array(v) for v in self._compiled(inputs).values())
-            state = carried, kept
-            from_blocks(torch.from_numpy(image), levels, self._graph.block)
-            pictures.append(levels.permute(0, 3, 1, 2).float().mul(1 / 255).contiguous())
-        return pictures
-
-
-def _save(model: Any, network: torch.nn.Module, record: dict[str, Any]) -> Path:
-    openvino = import_quietly("openvino")
-    try:
-        path = int8_file(network, make=True)
-        if path is None:
-            raise OutputError(
-                "there is no cache folder to keep the int8 model in; RAINCLEAR_CACHE names one"
-            )
-        model.set_rt_info(json.dumps(record), [RECORD])
-        partial = path.with_name(f".{os.getpid()}.xml")
-        openvino.save_model(model, str(partial), compress_to_fp16=False)
-        os.replace(partial.with_suffix(".bin"), path.with_suffix(".bin"))
-        os.replace(partial, path)
-    except (OSError, RuntimeError) as error:
-        raise OutputError(f"the int8 model cannot be kept: {error}") from error
-    return path
+def _levels(frame: Tensor) -> Tensor:
+    """1×3×H×W in [0, 1] to 1×H×W×3 uint8."""
+    return frame.permute(0, 2, 3, 1).mul(255).round().to(torch.uint8).contiguous()

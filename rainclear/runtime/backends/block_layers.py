@@ -20,6 +20,7 @@ class BlockLayers(nn.Module):
 
     Args:
         network: Its weights in the order of :func:`channels_by_pixel`.
+        middle: What pictures are given less of, in [0, 1].
 
     Attributes:
         same: The picture as it is.
@@ -29,11 +30,11 @@ class BlockLayers(nn.Module):
         shown: S⁺ at the first pixel of each block, of streaks and of drops.
         refined: The network's ``refine_image`` in levels.
         gain: The veil's gain for each channel of a block, from its six maps.
-        offset: Its offset for pictures less 1/2: offset + gain/2.
+        offset: Its offset for pictures less the middle: offset + gain · middle.
         offset_levels: The same in levels.
     """
 
-    def __init__(self, network: RecurrentDDAiAM) -> None:
+    def __init__(self, network: RecurrentDDAiAM, middle: float) -> None:
         super().__init__()
         net: Any = network
         pixels = network.block**2
@@ -54,7 +55,7 @@ class BlockLayers(nn.Module):
         self.shown = _conv(first)
 
         self.refined = _conv(_FULL * net.refine_image.weight, _FULL * net.refine_image.bias)
-        lifted = torch.cat([0.5 * each, each], 1)
+        lifted = torch.cat([middle * each, each], 1)
         self.gain = _conv(torch.cat([each, none], 1))
         self.offset, self.offset_levels = _conv(lifted), _conv(_FULL * lifted)
 

@@ -23,7 +23,15 @@ from rainclear.nn.recurrent import MEMORY, RecurrentDDAiAM
 from rainclear.runtime.backends.block_layers import BlockLayers, channels_by_pixel
 from rainclear.runtime.backends.layout import from_blocks, to_blocks
 
-__all__ = ["BLOCK_INPUTS", "BLOCK_OUTPUTS", "MIDDLE", "BlockGraph", "block_graph"]
+__all__ = [
+    "BLOCK_INPUTS",
+    "BLOCK_OUTPUTS",
+    "MIDDLE",
+    "BlockGraph",
+    "block_graph",
+    "channels_first",
+    "channels_last",
+]
 
 BLOCK_INPUTS = ("frame", "previous", "memory")
 BLOCK_OUTPUTS = ("image", "next", "maps", "next_memory")
@@ -53,7 +61,16 @@ class BlockGraph(nn.Module):
             0..255, neither clamped nor rounded.
         dtype: Of the pictures that go in, and of what is carried of the picture: float32, or
             bfloat16 for whole levels.
+
+    Attributes:
+        middle: What layers read pictures less of, in levels.
+        takes_bytes: Pictures go in as uint8, and the one that comes out goes in again.
+        outputs: Names of what comes out.
     """
+
+    middle = MIDDLE
+    takes_bytes = False
+    outputs: tuple[str, ...] = BLOCK_OUTPUTS
 
     def __init__(
         self, network: RecurrentDDAiAM, *, byte: bool, dtype: torch.dtype = torch.float32
@@ -64,7 +81,7 @@ class BlockGraph(nn.Module):
         self.block, self.byte, self.dtype = network.block, byte, dtype
         self.network = copy.deepcopy(network).requires_grad_(False)
         channels_by_pixel(self.network, _LEVEL)
-        self.layers = BlockLayers(self.network).requires_grad_(False)
+        self.layers = BlockLayers(self.network, self.middle / 255).requires_grad_(False)
 
     def example(self, shape: tuple[int, int, int]) -> tuple[Tensor, ...]:
         """Inputs for N pictures of a height and width: frame, the picture before, empty memory."""
@@ -87,12 +104,30 @@ class BlockGraph(nn.Module):
             The picture; the same, clamped, less the middle; S⁺ of streaks and of drops at the first
             pixel of each block, N×h×w×2; the memory.
         """
-        net, layers = self.network, self.layers
-        taken, p, remembered = _first(frame.float()), _first(previous.float()), _first(memory)
+        taken, before = channels_first(frame.float()), channels_first(previous.float())
         # Convolutions read frame and picture as they lie in memory; what an element-wise operation
         # also read would be transposed for it. So these get a copy that a convolution made.
-        x = layers.same(taken)
-        features, h = net._encode((taken, p), remembered[:, : net.hidden])
+        x = self.layers.same(taken)
+        added, attentions, h = self._derain((taken, before), x, before, channels_first(memory))
+        image, carried = self._finish(frame, x, added)
+        return image, carried, channels_last(self.layers.shown(attentions)), channels_last(h)
+
+    def _derain(
+        self, cues: tuple[Tensor, Tensor], x: Tensor, p: Tensor, remembered: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What to add to the frame.
+
+        Args:
+            cues: Frame and picture before, for convolutions alone.
+            x: The frame for element-wise operations.
+            p: The picture before for these.
+            remembered: The memory, N×C×h×w.
+
+        Returns:
+            The sum in levels, S⁺ of all pixels, the memory.
+        """
+        net, layers = self.network, self.layers
+        features, h = net._encode(cues, remembered[:, : net.hidden])
         attentions, merged = self._attend(features)
         veil = self._veil(x, features, attentions, remembered)
 
@@ -101,7 +136,7 @@ class BlockGraph(nn.Module):
             change = x * (veil.gain * _LEVEL) + (veil.offset + change)
         a = net.differential_input(change)
         b = net.differential_previous(change + (x - p) * _LEVEL)
-        half = x * _LEVEL + 0.5
+        half = x * _LEVEL + self.middle / 255
         fused = (change + half) * a + net.w * (half * b)  # Eq. 14
         refined = net.refine(merged + net.refine_in(fused - 0.375))
 
@@ -109,8 +144,7 @@ class BlockGraph(nn.Module):
         if veil is not None:
             added = added + layers.offset_levels(veil.maps) + x * veil.gain
             h = torch.cat([h, veil.kept], 1)
-        image, carried = self._finish(frame, x, added)
-        return image, carried, _last(layers.shown(attentions)), _last(h)
+        return added, attentions, h
 
     def _attend(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """S⁺ of all pixels, and the fused rain types (Eq. 1 to 4 and 8).
@@ -127,14 +161,14 @@ class BlockGraph(nn.Module):
     def _veil(
         self, x: Tensor, features: Tensor, attentions: Tensor, memory: Tensor
     ) -> "_Veil | None":
-        """Gain and offset of :class:`rainclear.nn.unveil.Unveil` for x = picture - 1/2.
+        """Gain and offset of :class:`rainclear.nn.unveil.Unveil` for x = picture less the middle.
 
         They are made as large as the picture before there is one for each of its channels.
         """
         net, layers = self.network, self.layers
         if net.unveil is None:
             return None
-        colours = layers.colour(net.unveil.average(x)) * _LEVEL + 0.5
+        colours = layers.colour(net.unveil.average(x)) * _LEVEL + self.middle / 255
         maps = torch.cat(net.unveil.maps(features, attentions, colours), 1)
         maps, kept = net.unveil.settled(maps, memory[:, net.hidden :])
         size = x.shape[-2:]
@@ -144,8 +178,10 @@ class BlockGraph(nn.Module):
     def _finish(self, frame: Tensor, x: Tensor, added: Tensor) -> tuple[Tensor, Tensor]:
         if self.byte:  # x is exact, as whole levels are
             levels = (added + (x + MIDDLE)).clamp(0, 255).round()
-            return _last(levels.to(torch.uint8)), _last((levels - MIDDLE).to(self.dtype))
-        image = frame + _last(added) + MIDDLE
+            return channels_last(levels.to(torch.uint8)), channels_last(
+                (levels - MIDDLE).to(self.dtype)
+            )
+        image = frame + channels_last(added) + MIDDLE
         return image, image.clamp(0, 255) - MIDDLE
 
 
@@ -184,16 +220,18 @@ def _agrees(graph: BlockGraph, network: RecurrentDDAiAM) -> bool:
         from_blocks(image.contiguous(), out, graph.block)
         gap = (out - 255 * want.image.permute(0, 2, 3, 1)).abs().max()
         shown = want.streaks.attention[..., :: graph.block, :: graph.block]
-        if not gap <= _TOLERANCE or not torch.allclose(_first(maps)[:, :1], shown, atol=1e-3):
+        if not gap <= _TOLERANCE or not torch.allclose(
+            channels_first(maps)[:, :1], shown, atol=1e-3
+        ):
             return False
     return True
 
 
-def _first(x: Tensor) -> Tensor:
+def channels_first(x: Tensor) -> Tensor:
     """N×H×W×C to N×C×H×W."""
     return x.permute(0, 3, 1, 2)
 
 
-def _last(x: Tensor) -> Tensor:
+def channels_last(x: Tensor) -> Tensor:
     """N×C×H×W to N×H×W×C."""
     return x.permute(0, 2, 3, 1)

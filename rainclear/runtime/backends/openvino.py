@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,7 +12,6 @@ from rainclear.nn.output import Branch, Derained, Stage
 from rainclear.runtime.backends.base import Program, require
 from rainclear.runtime.backends.blocks import (
     BLOCK_INPUTS,
-    BLOCK_OUTPUTS,
     MIDDLE,
     BlockGraph,
     block_graph,
@@ -86,8 +85,9 @@ class OpenVinoBackend(GraphBackend):
             return self._of_blocks[key]
         assert self._graph is not None
         with torch.inference_mode(False):
-            self._graph.byte = byte
-            self._graph.dtype = self._carried if byte else torch.float32
+            if not self._graph.takes_bytes:
+                self._graph.byte = byte
+                self._graph.dtype = self._carried if byte else torch.float32
             inputs = self._graph.example(shape)
             core = import_quietly("openvino").Core()
             runner = self._compile(core, self._model(core, inputs))
@@ -100,7 +100,7 @@ class OpenVinoBackend(GraphBackend):
     def _model(self, core: Any, inputs: Sequence[Tensor]) -> Any:
         """The graph over blocks for inputs of these shapes."""
         assert self._graph is not None
-        names = BLOCK_INPUTS, BLOCK_OUTPUTS
+        names = BLOCK_INPUTS, self._graph.outputs
         return _read(core, traced(self._graph, tuple(inputs), names=names))
 
     def _load(self, model: bytes, inputs: Sequence[Tensor]) -> Runner:
@@ -157,7 +157,7 @@ def _refusal(error: RuntimeError) -> DeviceError:
 class _Blocks:
     """A graph over blocks for one shape, with its buffers: two of each that is handed out.
 
-    The state is the picture before, in blocks and less the middle, and the memory, channels last.
+    The state is the picture before, in blocks as the graph takes it, and the memory, channels last.
 
     Args:
         graph: What was compiled.
@@ -174,48 +174,66 @@ class _Blocks:
         shape: tuple[int, int, int],
     ) -> None:
         self._block, self._byte, self._runner = graph.block, graph.byte, runner
+        self._takes_bytes = graph.takes_bytes
         self._frame, previous, self._empty = inputs
         count, height, width = shape
         pixels = torch.uint8 if graph.byte else torch.float32
         self.picture = torch.empty(count, height, width, 3, dtype=pixels)
-        # Where both are floats, it is cut where the graph reads it.
+        # Where both are of one type, it is cut where the graph reads it.
         cut_apart = pixels != self._frame.dtype
         self._cut = torch.empty(previous.shape, dtype=pixels) if cut_apart else self._frame
-        self._sets = [
-            (
-                torch.empty_like(self._cut),
-                torch.empty_like(previous),
-                torch.empty(*previous.shape[:3], 2),
-                torch.empty_like(self._empty),
-                torch.empty_like(self.picture),
-            )
-            for _ in range(2)
-        ]
+        self._sets = [self._buffers(previous) for _ in range(2)]
+
+    def _buffers(self, previous: Tensor) -> "_Buffers":
+        image = torch.empty_like(self._cut)
+        return _Buffers(
+            image=image,
+            carried=image if self._takes_bytes else torch.empty_like(previous),
+            maps=torch.empty(*previous.shape[:3], 2),
+            memory=torch.empty_like(self._empty),
+            shown=torch.empty_like(self.picture),
+        )
 
     def run(self, picture: Tensor, state: tuple[Tensor, ...] | None) -> Derained:
         """Run on N×H×W×3, uint8 or float32 levels."""
         to_blocks(picture, self._cut, self._block)
-        with one_thread():
-            if self._cut is not self._frame:
-                self._frame.copy_(self._cut)
-            self._frame.sub_(MIDDLE)
+        if not self._takes_bytes:
+            with one_thread():
+                if self._cut is not self._frame:
+                    self._frame.copy_(self._cut)
+                self._frame.sub_(MIDDLE)
         before = (self._frame, self._empty) if state is None else (self._taken(state[0]), state[1])
         self._sets.reverse()
         if any(s.data_ptr() in {t.data_ptr() for t in self._sets[0]} for s in before):
             self._sets.reverse()
-        image, carried, maps, memory, shown = self._sets[0]
-        self._runner((self._frame, *before), (image, carried, maps, memory))
-        from_blocks(image, shown, self._block)
-        attention = maps.permute(0, 3, 1, 2)
+        out = self._sets[0]
+        self._runner((self._frame, *before), out.of_graph())
+        from_blocks(out.image, out.shown, self._block)
+        attention = out.maps.permute(0, 3, 1, 2)
         streaks, drops = (
             Branch(attention=attention[:, i : i + 1], heavy=None, light=None, image=None)
             for i in range(2)
         )
-        result = (shown if self._byte else shown.mul_(_UNIT)).permute(0, 3, 1, 2)
-        return Derained(result, (carried, memory), (Stage(result, streaks, drops),))
+        result = (out.shown if self._byte else out.shown.mul_(_UNIT)).permute(0, 3, 1, 2)
+        return Derained(result, (out.carried, out.memory), (Stage(result, streaks, drops),))
 
     def _taken(self, picture: Tensor) -> Tensor:
         """The picture before as this graph takes it, should it come from the other one."""
         if picture.dtype == self._frame.dtype:
             return picture
         return (picture + MIDDLE).round().sub_(MIDDLE).to(self._frame.dtype)
+
+
+class _Buffers(NamedTuple):
+    """What a graph over blocks fills, and the picture that is made of it."""
+
+    image: Tensor
+    carried: Tensor
+    maps: Tensor
+    memory: Tensor
+    shown: Tensor
+
+    def of_graph(self) -> tuple[Tensor, ...]:
+        """Those that the graph fills, in its order."""
+        carried = () if self.carried is self.image else (self.carried,)
+        return self.image, *carried, self.maps, self.memory

@@ -1,0 +1,97 @@
+"""Puts convolutions of an OpenVINO model into int8, given the ranges of what they read."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from rainclear.errors import DeviceError
+from rainclear.runtime.backends.quiet import import_quietly
+
+__all__ = ["quantise_openvino"]
+
+_STEPS = 255  # 256 values
+_LARGEST = 127  # of a weight, on either side
+
+
+def quantise_openvino(
+    model: Any, graph: nn.Module, ranges: Mapping[str, tuple[float, float]]
+) -> None:
+    """Quantise convolutions in place: what they read by ``ranges``, weights by output channel.
+
+    What a layer reads gets 256 steps, one of them exactly 0, as convolutions fill up with that.
+    Sums, activations and what reads them stay as they are, so that each value is rounded once
+    between two convolutions.
+
+    Args:
+        model: An ``openvino.Model`` in float.
+        graph: What it was traced from, with the weights that tell which layer is which.
+        ranges: By the layers' names in ``graph``.
+
+    Raises:
+        DeviceError: The model has not all these layers.
+    """
+    operations = import_quietly("openvino").opset13
+    weights = {name: _weight(graph, name) for name in ranges}
+    found: set[str] = set()
+    made: dict[tuple[str, int], Any] = {}
+    for node in model.get_ordered_ops():
+        if node.get_type_name() != "Convolution":
+            continue
+        kernel = _constant(node.input_value(1))
+        if kernel is None:
+            continue
+        names = [n for n, weight in weights.items() if _same(kernel, weight)]
+        if not names:
+            continue
+        found.update(names)
+        # Above a transpose, which is a view of bytes then as it was one of floats.
+        reader, source = node, node.input_value(0)
+        while source.get_node().get_type_name() == "Transpose":
+            reader, source = source.get_node(), source.get_node().input_value(0)
+        key = source.get_node().get_friendly_name(), source.get_index()
+        if source.get_node().get_type_name() != "FakeQuantize":
+            if key not in made:
+                made[key] = _quantised(operations, source, *_with_zero(*ranges[names[0]]), _STEPS)
+            reader.input(0).replace_source_output(made[key].output(0))
+        largest = np.maximum(np.abs(kernel).max(axis=(1, 2, 3), keepdims=True), 1e-12)
+        rounded = _quantised(operations, node.input_value(1), -largest, largest, 2 * _LARGEST)
+        node.input(1).replace_source_output(rounded.output(0))
+    if found != set(ranges):
+        lost = sorted(set(ranges) - found)[0]
+        raise DeviceError(f"this network has no layer {lost!r} to run in int8")
+    model.validate_nodes_and_infer_types()
+
+
+def _weight(graph: nn.Module, name: str) -> Any:
+    try:
+        layer: Any = graph.get_submodule(name)
+        return layer.weight.detach().float().numpy()
+    except AttributeError:
+        return None
+
+
+def _constant(output: Any) -> Any:
+    """The values of a constant, seen through a conversion of its type."""
+    node = output.get_node()
+    if node.get_type_name() == "Convert":
+        node = node.input_value(0).get_node()
+    return node.get_data() if node.get_type_name() == "Constant" else None
+
+
+def _same(kernel: Any, weight: Any) -> bool:
+    return weight is not None and np.array_equal(kernel, weight)
+
+
+def _with_zero(low: float, high: float) -> tuple[Any, Any]:
+    """The range moved by less than half a step, so that one of its values is 0."""
+    step = (high - low) / _STEPS
+    zero = round(-low / step)
+    ends = np.array([-zero * step, (_STEPS - zero) * step], np.float32)
+    return ends[0].reshape(1, 1, 1, 1), ends[1].reshape(1, 1, 1, 1)
+
+
+def _quantised(operations: Any, source: Any, low: Any, high: Any, steps: int) -> Any:
+    ends = operations.constant(low.astype(np.float32)), operations.constant(high.astype(np.float32))
+    return operations.fake_quantize(source, *ends, *ends, steps + 1)
