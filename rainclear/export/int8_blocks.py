@@ -65,19 +65,28 @@ def keep_int8(
         ConfigError, InputError, ModelError: As there.
         OutputError: There is no cache folder, or it cannot be written to.
     """
+    path = _place(load_single(model))
     ranges = find_ranges(model, clips, size=size, frames=frames)
+    partial = path.with_suffix(f".{os.getpid()}.partial")
     try:
-        path = int8_file(load_single(model), make=True)
-        if path is None:
-            raise OutputError(
-                "there is no cache folder to keep the ranges in; RAINCLEAR_CACHE names one"
-            )
-        partial = path.with_name(f".{os.getpid()}.json")
         partial.write_text(ranges.model_dump_json(indent=1) + "\n", encoding="utf-8")
         os.replace(partial, path)
     except OSError as error:
         raise OutputError(f"the ranges for int8 cannot be kept: {error}") from error
     return path, ranges
+
+
+def _place(network: nn.Module) -> Path:
+    """The file in the cache, before anything is measured."""
+    try:
+        path = int8_file(network, make=True)
+    except OSError as error:
+        raise OutputError(f"the ranges for int8 cannot be kept: {error}") from error
+    if path is None:
+        raise OutputError(
+            "there is no cache folder to keep the ranges in; RAINCLEAR_CACHE names one"
+        )
+    return path
 
 
 def find_ranges(

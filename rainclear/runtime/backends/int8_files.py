@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Self
 
 from annotated_types import Gt, Len
-from pydantic import FiniteFloat, ValidationError, model_validator
+from pydantic import FiniteFloat, model_validator
 from torch import nn
 
 from rainclear.config import Settings
@@ -91,17 +91,15 @@ def find_int8(network: nn.Module) -> Int8Ranges | None:
     """Ranges for this network: the user's, or those that its model comes with.
 
     Raises:
-        DeviceError: The user's file is damaged.
+        DeviceError: The user's file is damaged, and there are no others.
     """
     path = int8_file(network)
+    damage: Exception | None = None
     if path is not None and path.is_file():
         try:
             return _read(path)
         except (OSError, ValueError) as error:
-            raise DeviceError(
-                f"{path} holds no ranges for int8: delete it, or make it again with "
-                "rainclear export MODEL --int8 --calibrate CLIP"
-            ) from error
+            damage = error
     digest = weights_digest(network)
     for shipped in sorted(models_root().glob(f"*/{_SHIPPED}")):
         try:
@@ -110,12 +108,14 @@ def find_int8(network: nn.Module) -> Int8Ranges | None:
             continue
         if ranges.weights == digest and ranges.revision == INT8_REVISION:
             return ranges
+    if damage is not None:
+        raise DeviceError(
+            f"{path} holds no ranges for int8: delete it, or make it again with "
+            "rainclear export MODEL --int8 --calibrate CLIP"
+        ) from damage
     return None
 
 
 def _read(path: Path) -> Int8Ranges:
-    """Raises OSError, or ValueError for what is no such file."""
-    try:
-        return Int8Ranges.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise ValueError(str(error)) from error
+    """Raises OSError, or ValueError (pydantic's is one) for what is no such file."""
+    return Int8Ranges.model_validate_json(path.read_bytes())

@@ -41,6 +41,7 @@ class OpenVinoBackend(GraphBackend):
 
     def __init__(self, program: Program) -> None:
         require("openvino", self.name)
+        require("onnx", self.name)  # graphs are handed over in its format
         if program.device.type != "cpu":
             raise DeviceError(
                 f"backend 'openvino' runs on the CPU, not on {program.device}; use --device cpu "

@@ -56,7 +56,8 @@ def quantise_openvino(
                 made[key] = _quantised(operations, source, *_with_zero(*ranges[names[0]]), _STEPS)
             reader.input(0).replace_source_output(made[key].output(0))
         largest = np.maximum(np.abs(kernel).max(axis=(1, 2, 3), keepdims=True), 1e-12)
-        rounded = _quantised(operations, node.input_value(1), -largest, largest, 2 * _LARGEST)
+        own = operations.constant(kernel.astype(np.float32)).output(0)
+        rounded = _quantised(operations, own, -largest, largest, 2 * _LARGEST)
         node.input(1).replace_source_output(rounded.output(0))
     if found != set(ranges):
         lost = sorted(set(ranges) - found)[0]
