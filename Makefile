@@ -25,9 +25,11 @@ lint: $(STAMP)  ## style, types and import direction
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(STAMP)  ## speed against PReNet and the machine's ceiling: table and plot in bench/; CLEAN=VIDEO to rain on
+# bench/table.md, quality-time.svg (two sizes of the family make a curve), growth.svg, bench.json.
+bench: $(STAMP)  ## speed against PReNet and the machine's ceiling in bench/; CLEAN=VIDEO to rain on
 	$(BIN)/python -m pip show --quiet openvino || $(BIN)/python -m pip install --quiet --editable '.[openvino]'
-	$(BIN)/rainclear bench --size 1280x720 $(if $(CLEAN),--clean $(CLEAN)) --out bench --overwrite
+	$(BIN)/rainclear bench --model d-daiam-rt --model d-daiam-s --size 1280x720 \
+		$(if $(CLEAN),--clean $(CLEAN)) --out bench --overwrite
 	$(BIN)/python tests/bench/rain_samples.py
 
 soak: $(STAMP)  ## 20,000 frames without a leak; ten jobs killed and run again

@@ -1,6 +1,5 @@
 """The whole benchmark: ceiling, reference, models, a file from end to end, quality."""
 
-import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -13,10 +12,12 @@ from rainclear.bench import growth, isolate
 from rainclear.bench.ceiling import Ceiling, dense_ceiling
 from rainclear.bench.clip import write_clip
 from rainclear.bench.endtoend import EndToEnd, derain_clip
-from rainclear.bench.plan import BenchOptions, Plan, make_plan
-from rainclear.bench.quality import Quality, score
+from rainclear.bench.plan import BenchOptions, Plan, make_plan, nothing_left
+from rainclear.bench.quality import Quality, check_clean, score
 from rainclear.bench.subject import Cost
-from rainclear.bench.timing import Row, time_task
+from rainclear.bench.system import load_average
+from rainclear.bench.timing import Row, Task, time_task
+from rainclear.errors import RainclearError
 from rainclear.runtime.backends.machine import inspect_machine
 
 __all__ = ["run_bench"]
@@ -45,13 +46,33 @@ def run_bench(
     Raises:
         ModelError: A model is unknown, or its weights were altered.
         DeviceError: There is no such device, backend or number format, or a backend that was named
-            is not installed.
+            does not run the model; or none of the others does.
         InputError: The video to measure quality with cannot be read.
     """
+    if options.quality and options.clean is not None:
+        check_clean(options.clean)
     plan = make_plan(options)
     if options.threads:
         torch.set_num_threads(options.threads)
-    load = os.getloadavg()[0]
+    load = load_average()
+    report("dense convolutions")
+    before = {name: dense_ceiling(plan.device, name) for name in plan.formats}
+    rows: Rows = {label: {} for label in plan.labels.values()}
+    for task in plan.rows:  # first, as a backend that was named may turn out not to run
+        label = plan.labels[str(task.model)]
+        report(f"{label}, {task.backend}")
+        row = _time(plan, task, label, must=task.backend in options.backends)
+        if row is not None:
+            rows[label][task.backend] = row
+    if not any(rows.values()):
+        raise nothing_left(plan)
+    references = {}
+    for task in plan.references:
+        report(f"PReNet, {task.backend}")
+        key = _key(task.backend, task.precision)
+        row = _time(plan, task, "PReNet", must=key == "eager")
+        if row is not None:
+            references[key] = row
     quality: dict[str, Quality] = {}
     if options.quality:
         for model in plan.weighted:
@@ -59,22 +80,22 @@ def run_bench(
             quality[plan.labels[model]] = isolate.call(
                 score, model, options.clean, device=str(plan.device), threads=options.threads
             )
-    report("dense convolutions")
-    before = {name: dense_ceiling(plan.device, name) for name in plan.formats}
-    references = {}
-    for task in plan.references:
-        report(f"PReNet, {task.backend}")
-        references[_key(task.backend, task.precision)] = isolate.call(time_task, task)
-    rows: Rows = {label: {} for label in plan.labels.values()}
-    for task in plan.rows:
-        label = plan.labels[str(task.model)]
-        report(f"{label}, {task.backend}")
-        rows[label][task.backend] = isolate.call(time_task, task)
     whole = _end_to_end(options, plan, rows, report)
     grown = _growth(options, plan, rows, report)
     report("dense convolutions")
     ceilings = {name: (before[name], dense_ceiling(plan.device, name)) for name in plan.formats}
     return _result(options, plan, load, ceilings, references, rows, whole, grown, quality)
+
+
+def _time(plan: Plan, task: Task, label: str, *, must: bool) -> Row | None:
+    """The row of a task; ``None``, with the reason in the plan, if it fails and need not run."""
+    try:
+        return isolate.call(time_task, task)
+    except RainclearError as error:
+        if must:
+            raise
+        plan.skipped[f"{label} {task.backend}"] = str(error)
+        return None
 
 
 def _key(backend: str, precision: str) -> str:
@@ -177,7 +198,7 @@ def _figures(row: Row, cost: Cost, ceilings: dict[str, Any]) -> dict[str, Any]:
 def _result(
     options: BenchOptions,
     plan: Plan,
-    load: float,
+    load: float | None,
     pairs: Ceilings,
     references: dict[str, Row],
     rows: Rows,
@@ -236,7 +257,7 @@ def _cpu_ratio(reference: Row | None, row: Row) -> float | None:
 
 def _notes(
     ceilings: dict[str, Any],
-    load: float,
+    load: float | None,
     cores: int,
     options: BenchOptions,
     plan: Plan,
@@ -245,11 +266,11 @@ def _notes(
     """What a reader must know to judge the figures."""
     notes = []
     drift = max(abs(c["after"] / c["before"] - 1) for c in ceilings.values()) if ceilings else 0.0
-    if load > _BUSY * cores or drift > _DRIFT:
+    if (load or 0.0) > _BUSY * cores or drift > _DRIFT:
+        loaded = "" if load is None else f"a load of {load / cores:.1f} a core at the start, "
         notes.append(
-            f"the machine was busy: a load of {load / cores:.1f} a core at the start, its ceiling "
-            f"changed by {drift:.0%}; quote none of these times, nor their ratios: short frames "
-            "slip between what slows long ones"
+            f"the machine was busy: {loaded}its ceiling changed by {drift:.0%}; quote none of "
+            "these times, nor their ratios: short frames slip between what slows long ones"
         )
     if references:
         count = references["eager"].frames

@@ -8,15 +8,15 @@ from typing import Literal
 import torch
 
 from rainclear.bench.subject import Cost, Subject, cost, load_subject, padded
-from rainclear.bench.timing import FORMAT_NAMES, Task
-from rainclear.errors import DeviceError
+from rainclear.bench.timing import FORMAT_NAMES, Task, format_name
+from rainclear.errors import DeviceError, RainclearError
 from rainclear.runtime.backends.auto import candidates
 from rainclear.runtime.backends.base import BackendName
 from rainclear.runtime.backends.make import check_name, make_backend, make_program
 from rainclear.runtime.device import resolve_device
 from rainclear.zoo import find_model
 
-__all__ = ["BenchOptions", "Plan", "make_plan"]
+__all__ = ["BenchOptions", "Plan", "make_plan", "nothing_left"]
 
 PReNetChoice = Literal["eager", "same", "none"]
 
@@ -90,7 +90,7 @@ def make_plan(options: BenchOptions) -> Plan:
     Raises:
         ModelError: A model is unknown, or its weights were altered.
         DeviceError: There is no such device, backend or number format, or a backend that was named
-            is not installed or does not run the model.
+            is not installed or does not run the model; or no backend is left.
     """
     device = resolve_device(options.device)
     plan = Plan(device=device)
@@ -107,8 +107,16 @@ def make_plan(options: BenchOptions) -> Plan:
             plan.weighted.append(model)
         _count(plan, options, model, subject)
         _add_rows(plan, options, model, subject, names, named)
+    if not plan.rows:
+        raise nothing_left(plan)
     _add_references(plan, options)
     return plan
+
+
+def nothing_left(plan: Plan) -> DeviceError:
+    """The error that no backend runs any of the models, with the reason of the plainest one."""
+    which = min(plan.skipped, key=lambda name: not name.endswith(" eager"))
+    return DeviceError(f"nothing is left to time: {which}: {plan.skipped[which]}")
 
 
 def _count(plan: Plan, options: BenchOptions, model: str | None, subject: Subject) -> None:
@@ -131,8 +139,8 @@ def _task(
     )
 
 
-def _format(subject: Subject, backend: BackendName, plan: Plan, precision: str) -> str:
-    """Number format that the backend would run in; as a check, the backend is made."""
+def _dtype(subject: Subject, backend: BackendName, plan: Plan, precision: str) -> torch.dtype:
+    """Number format that the program would have; as a check, the backend is made."""
     program = make_program(
         subject.network,
         subject.descriptor,
@@ -141,7 +149,7 @@ def _format(subject: Subject, backend: BackendName, plan: Plan, precision: str) 
         precision=precision,
     )
     make_backend(backend, program)
-    return FORMAT_NAMES[program.dtype]
+    return program.dtype
 
 
 def _add_rows(
@@ -154,14 +162,14 @@ def _add_rows(
 ) -> None:
     for backend in names:
         try:
-            precision = _format(subject, backend, plan, options.precision)
-        except DeviceError as error:
+            dtype = _dtype(subject, backend, plan, options.precision)
+        except RainclearError as error:
             if backend in named:
                 raise
             plan.skipped[f"{plan.labels[model]} {backend}"] = str(error)
             continue
-        plan.rows.append(_task(plan, options, model, backend, precision))
-        _want(plan, precision)
+        plan.rows.append(_task(plan, options, model, backend, FORMAT_NAMES[dtype]))
+        _want(plan, format_name(backend, dtype))
 
 
 def _add_references(plan: Plan, options: BenchOptions) -> None:
@@ -173,6 +181,9 @@ def _add_references(plan: Plan, options: BenchOptions) -> None:
     if options.prenet == "same":
         wanted = {(task.backend, task.precision): None for task in plan.rows}
         wanted.pop(("eager", "fp32"), None)
+        for key in [key for key in wanted if key[0] == "openvino-int8"]:
+            del wanted[key]
+            plan.skipped["PReNet openvino-int8"] = "there are no ranges for int8 of random weights"
         plan.references += [_task(plan, options, None, *key) for key in wanted]
 
 

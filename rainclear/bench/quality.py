@@ -13,7 +13,7 @@ from rainclear.evaluation.metrics import psnr
 from rainclear.runtime.derainer import Derainer
 from rainclear.video import VideoReader
 
-__all__ = ["Quality", "score"]
+__all__ = ["Quality", "check_clean", "score"]
 
 _SIZE, _FRAMES = (360, 640), 24
 
@@ -58,7 +58,7 @@ def score(
     if threads:
         torch.set_num_threads(threads)
     derainer = Derainer(model, device=device, precision="fp32", backend="eager")
-    truth = drawn_scene(_SIZE, _FRAMES) if clean is None else _read(clean)
+    truth = drawn_scene(_SIZE, _FRAMES) if clean is None else _read(clean, _FRAMES)
     rainy = rain_on(truth)
     derained = [derainer.process(frame).astype(np.uint8, copy=False) for frame in rainy]
     return Quality(
@@ -69,9 +69,18 @@ def score(
     )
 
 
-def _read(clean: Path) -> list[Pixels]:
+def check_clean(clean: Path) -> None:
+    """Read one frame of the dry video, before minutes are spent on measuring.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    _read(clean, 1)
+
+
+def _read(clean: Path, count: int) -> list[Pixels]:
     with VideoReader(clean) as reader:
-        frames = [frame.eight_bit() for frame in islice(reader, _FRAMES)]
+        frames = [frame.eight_bit() for frame in islice(reader, count)]
     if not frames:
         raise InputError(f"{clean}: has no frames")
     return frames

@@ -59,16 +59,17 @@ def _head(result: dict[str, Any]) -> list[str]:
 def _time(label: str, backend: str, row: dict[str, Any]) -> str:
     speedup = row.get("speedup_vs_prenet")
     memory = row["peak_gpu_memory_mb"] or row["peak_memory_mb"]
+    precision = row["precision"]
     cells = (
         label,
-        f"{backend} {row['precision']}",
+        backend if backend.endswith(precision) else f"{backend} {precision}",
         f"{row['ms_median']:.1f}",
         f"{row['ms_p95']:.1f}",
         f"{row['fps']:.1f}",
         "–" if speedup is None else f"{speedup:.0f}",
         f"{row['gmac_per_s']:.0f}",
         f"{row['ceiling_share']:.0%}",
-        f"{memory:.0f}",
+        "–" if memory is None else f"{memory:.0f}",
     )
     return f"| {' | '.join(cells)} |"
 
@@ -90,11 +91,13 @@ def _growth(growth: dict[str, Any]) -> str:
 
 def _end_to_end(whole: dict[str, Any]) -> str:
     share = ", ".join(f"{name} {value:.0%}" for name, value in whole["share"].items())
+    memory = whole["peak_memory_mb"]
+    peak = "" if memory is None else f", peak {memory:.0f} MiB"
     return (
         f"A file of {_count(whole['frames'], 'frame')}, H.264 in and out, {whole['model']} on "
         f"{whole['backend']}: {whole['fps']:.1f} fps, {whole['cpu_utilisation']:.0%} of "
         f"{_count(whole['cores'], 'core')} busy, wall time {whole['wall_over_ideal']:.2f} × the "
         "parts' processor time spread over the cores, "
-        f"{whole['fps_without_encoding']:.1f} fps without encoding, peak "
-        f"{whole['peak_memory_mb']:.0f} MiB. Processor time: {share}."
+        f"{whole['fps_without_encoding']:.1f} fps without encoding{peak}. "
+        f"Processor time: {share}."
     )

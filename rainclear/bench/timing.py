@@ -9,15 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rainclear.bench.ceiling import FORMATS
+from rainclear.bench.ceiling import FORMATS, INT8
 from rainclear.bench.isolate import keep_memory
 from rainclear.bench.subject import load_subject, padded
+from rainclear.bench.system import peak_memory_mb
 from rainclear.runtime.backends.base import Backend, BackendName
 from rainclear.runtime.backends.make import make_backend, make_program
 from rainclear.runtime.backends.measure import feed, moving_frames
-from rainclear.runtime.memory import peak_rss_mb
 
-__all__ = ["FORMAT_NAMES", "Row", "Task", "time_task"]
+__all__ = ["FORMAT_NAMES", "Row", "Task", "format_name", "time_task"]
 
 FORMAT_NAMES = {dtype: name for name, dtype in FORMATS.items()}
 
@@ -35,7 +35,7 @@ class Task:
         backend: What runs it.
         size: Height and width of the frames.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
-        precision: auto, fp32, bf16 or fp16.
+        precision: auto, fp32, bf16 or fp16; for int8, of what is not quantised.
         threads: Threads of the CPU; ``None`` leaves PyTorch its choice.
         frames: Frames to time; fewer, but three at least, where they take more than a minute.
     """
@@ -54,7 +54,7 @@ class Row:
     """What was measured.
 
     Attributes:
-        precision: Number format of the convolutions.
+        precision: Number format of the convolutions; ``int8`` if most of them are.
         weights: Whether the weights are the model's own.
         size: Width and height that the network saw: rounded up to what it takes.
         frames: Frames that were timed.
@@ -63,7 +63,8 @@ class Row:
             where the backend takes them, else floats.
         ms_p95: 95th percentile of the same.
         cpu_ms_median: Median processor time of a frame, all threads.
-        peak_memory_mb: Largest resident memory of the process that did nothing else, MiB.
+        peak_memory_mb: Largest resident memory of the process that did nothing else, MiB; ``None``
+            on Windows, which does not tell.
         peak_gpu_memory_mb: Largest memory that PyTorch took on the GPU, MiB; ``None`` on a CPU.
         memory_kept: Whether the allocator was told to keep freed memory (the reference alone).
     """
@@ -76,7 +77,7 @@ class Row:
     ms_median: float
     ms_p95: float
     cpu_ms_median: float
-    peak_memory_mb: float
+    peak_memory_mb: float | None
     peak_gpu_memory_mb: float | None
     memory_kept: bool
 
@@ -84,6 +85,11 @@ class Row:
     def fps(self) -> float:
         """Frames a second at the median."""
         return 1000 / self.ms_median
+
+
+def format_name(backend: BackendName, dtype: torch.dtype) -> str:
+    """What convolutions are computed in where a backend's program is in ``dtype``."""
+    return INT8 if backend == "openvino-int8" else FORMAT_NAMES[dtype]
 
 
 def time_task(task: Task) -> Row:
@@ -121,7 +127,7 @@ def time_task(task: Task) -> Row:
     wall, cpu = [t[0] for t in times], [t[1] for t in times]
     on_gpu = torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else None
     return Row(
-        precision=FORMAT_NAMES[program.dtype],
+        precision=format_name(task.backend, program.dtype),
         weights=subject.weights,
         size=[size[1], size[0]],
         frames=len(times),
@@ -129,7 +135,7 @@ def time_task(task: Task) -> Row:
         ms_median=1000 * statistics.median(wall),
         ms_p95=1000 * float(np.percentile(wall, 95)),
         cpu_ms_median=1000 * statistics.median(cpu),
-        peak_memory_mb=peak_rss_mb(),
+        peak_memory_mb=peak_memory_mb(),
         peak_gpu_memory_mb=on_gpu,
         memory_kept=kept,
     )

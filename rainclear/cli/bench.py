@@ -10,7 +10,7 @@ from rich.markdown import Markdown
 from rainclear.cli.doctor import parse_size
 from rainclear.cli.options import Device, Overwrite, Precision
 from rainclear.cli.view import console, errors, show_note, write_text
-from rainclear.errors import OutputError
+from rainclear.errors import ConfigError, OutputError
 
 __all__ = ["bench"]
 
@@ -20,20 +20,24 @@ _JSON, _TABLE, _PLOT, _GROWTH = "bench.json", "table.md", "quality-time.svg", "g
 def bench(
     model: Annotated[
         list[str] | None,
-        typer.Option(help="Model by name or folder; repeat for several. [default: d-daiam-rt]"),
+        typer.Option(
+            help="Model by name or folder; repeat for several.", show_default="d-daiam-rt"
+        ),
     ] = None,
     size: Annotated[str, typer.Option(metavar="WxH", help="Size of the frames.")] = "1280x720",
     backend: Annotated[
         list[str] | None,
         typer.Option(
-            help="eager, compile, openvino, openvino-int8, onnxruntime, tensorrt; repeat for "
-            "several. By default all that run here but compile."
+            help="auto, eager, compile, openvino, openvino-int8, onnxruntime, tensorrt; repeat "
+            "for several. auto stands for all that run here but compile.",
+            show_default="auto",
         ),
     ] = None,
     device: Device = "auto",
     precision: Precision = "auto",
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of the CPU. [default: PyTorch's choice]")
+        int | None,
+        typer.Option(min=1, help="Threads of the CPU.", show_default="PyTorch's choice"),
     ] = None,
     frames: Annotated[int, typer.Option(min=3, help="Frames to time of each model.")] = 50,
     clip_frames: Annotated[
@@ -78,6 +82,10 @@ def bench(
     files = [path for path in (as_json, *(_files(out) if out else ())) if path]
     for path in files:
         _check_free(path, overwrite=overwrite)
+    if clean is not None and not quality:
+        raise ConfigError(
+            f"--clean {clean} is for the quality, which --no-quality leaves out: drop one of them"
+        )
 
     from rainclear.bench.bench import run_bench
     from rainclear.bench.plan import BenchOptions
@@ -113,11 +121,24 @@ def _files(out: Path) -> tuple[Path, ...]:
 
 
 def _check_free(path: Path, *, overwrite: bool) -> None:
-    """Say so before minutes are spent on measuring."""
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path}: exists already; give another name or --overwrite")
-    if path.is_dir():
-        raise OutputError(f"{path}: is a directory; give a file name")
+    """Make its folder, or say that it cannot be written before minutes are spent on measuring."""
+    try:
+        there = path.exists()
+        if there and not overwrite:
+            raise OutputError(f"{path}: exists already; give another name or --overwrite")
+        if path.is_dir():
+            raise OutputError(f"{path}: is a directory; give a file name")
+        above = next(folder for folder in path.parents if folder.exists())
+        if not above.is_dir():
+            raise OutputError(f"{above}: is a file, so {path} cannot be made; name another folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("ab").close()
+        if not there:
+            path.unlink()
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot be written: {error.strerror}; give another name"
+        ) from error
 
 
 def _write_folder(out: Path, result: dict[str, Any], text: str) -> None:

@@ -69,6 +69,9 @@ def _show(found: dict[str, Any]) -> None:
     auto = found["auto"]
     height, width = found["size"]
     table.add_row(f"auto, {width}x{height}", f"{auto['backend']}: {auto['reason']}")
+    if auto["measured"]:
+        load = "" if auto["load"] is None else f", at a load of {auto['load']:.1f} before"
+        table.add_row("", f"measured {auto['measured']}{load}")
     for row in auto["timings"]:
         time = f"{row['ms']:.1f} ms" if row["ms"] is not None else row["problem"]
         table.add_row("", f"{row['backend']} {row['precision']} {time}")

@@ -29,8 +29,13 @@ def export(
         ),
     ] = None,
     size: Annotated[
-        str, typer.Option(metavar="HxW", help="Height and width of the input.")
-    ] = "720x1280",
+        str | None,
+        typer.Option(
+            metavar="HxW",
+            help="Height and width of the input, 720x1280 if not given; without --out, of the "
+            "clips (360x640).",
+        ),
+    ] = None,
     dynamic: Annotated[bool, typer.Option("--dynamic", help="Leave the size free.")] = False,
     half: Annotated[bool, typer.Option("--half", help="Half precision (float16).")] = False,
     int8: Annotated[
@@ -65,7 +70,7 @@ def export(
                 "--format, --dynamic, --half, --check and --overwrite are for a file: give --out "
                 "FILE, or leave them out"
             )
-        _keep(model, clips)
+        _keep(model, clips, size or "360x640")
         return
     if len(clips) > 1:
         raise ConfigError("--calibrate takes one clip with --out FILE")
@@ -73,7 +78,7 @@ def export(
     from rainclear.export.export import ExportOptions, export_model
 
     options = ExportOptions(
-        size=parse_size(size, rows_first=True),
+        size=parse_size(size or "720x1280", rows_first=True),
         dynamic=dynamic,
         half=half,
         int8=int8,
@@ -84,9 +89,11 @@ def export(
     found = ", ".join(
         f"{name} {check['max_difference_levels']:.2g}" for name, check in record["check"].items()
     )
+    height, width = record["size"]
     console.print(
-        f"{out}: {record['format']} {record['precision']}; largest difference from PyTorch in "
-        f"levels of 255: {found}",
+        f"{out}: {record['format']} {record['precision']}, height {height}, width {width}"
+        f"{', both free' if dynamic else ''}; largest difference from PyTorch in levels of 255: "
+        f"{found}",
         soft_wrap=True,
         markup=False,
     )
@@ -99,10 +106,14 @@ def export(
         )
 
 
-def _keep(model: str, clips: list[Path]) -> None:
+def _keep(model: str, clips: list[Path], size: str) -> None:
+    from rainclear.cli.doctor import parse_size
+    from rainclear.export.export import check_size
     from rainclear.export.int8_blocks import keep_int8
 
-    path, found = keep_int8(model, clips)
+    chosen = parse_size(size, rows_first=True)
+    check_size(model, chosen)
+    path, found = keep_int8(model, clips, size=chosen)
     rows = (f"{k} {v['int8']:.2f} dB ({v['float']:.2f})" for k, v in found.psnr_db.items())
     console.print(
         f"{path}: kept for --backend openvino-int8; int8 (float): {', '.join(rows)}",

@@ -10,7 +10,17 @@ from torch import Tensor
 
 from rainclear.errors import ModelError
 
-__all__ = ["FORMATS", "RECORD", "SUFFIXES", "Artefact", "Format", "Run", "require_extra"]
+__all__ = [
+    "BESIDE",
+    "FORMATS",
+    "RECORD",
+    "SUFFIXES",
+    "Artefact",
+    "Format",
+    "Run",
+    "require_extra",
+    "to_cpu",
+]
 
 Format = Literal["onnx", "openvino", "tensorrt", "torchscript", "exported"]
 
@@ -23,6 +33,9 @@ SUFFIXES: dict[Format, str] = {
     "torchscript": ".ts",
     "exported": ".pt2",
 }
+
+BESIDE: dict[Format, str] = {"openvino": ".bin", "tensorrt": ".json"}
+"""Suffix of the second file that a format writes."""
 
 RECORD = "rainclear"
 """Key of the record, a JSON object, in a file's metadata."""

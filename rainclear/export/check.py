@@ -9,12 +9,22 @@ from torch import Tensor, nn
 from rainclear.errors import ModelError
 from rainclear.export.artefact import Run
 from rainclear.runtime.backends.base import start_state
-from rainclear.runtime.backends.graph import Signature
+from rainclear.runtime.backends.graph import Graph, Signature
 
-__all__ = ["compare", "psnr", "run_clip"]
+__all__ = ["compare", "psnr", "run_clip", "runner"]
 
 _EXACT = 2 / 255
-_REDUCED = 45.0
+_LEAST_DB = {"fp16": 45.0, "int8": 0.0}  # what int8 costs is judged against clean pictures
+
+
+def runner(graph: Graph) -> Run:
+    """Runs the PyTorch network."""
+
+    @torch.no_grad()
+    def run(inputs: Sequence[Tensor]) -> list[Tensor]:
+        return list(graph(*inputs))
+
+    return run
 
 
 def run_clip(
@@ -40,7 +50,7 @@ def run_clip(
 
 
 def compare(
-    name: str, got: Sequence[Tensor], wanted: Sequence[Tensor], *, reduced: bool
+    name: str, got: Sequence[Tensor], wanted: Sequence[Tensor], *, precision: str
 ) -> dict[str, Any]:
     """Differences of two clips for the record.
 
@@ -48,7 +58,8 @@ def compare(
         name: What the frames are, for the error.
         got: Pictures of the exported network.
         wanted: Pictures of the PyTorch network in fp32.
-        reduced: The export is in half precision: it must reach 45 dB instead of 2/255.
+        precision: Of the export: fp32, where no pixel may differ by more than 2/255; fp16, which
+            must reach 45 dB; int8, of which only numbers are asked.
 
     Returns:
         Number of frames, largest difference in levels of 0..255, PSNR in dB.
@@ -58,7 +69,8 @@ def compare(
     """
     worst = max(float((a - b).abs().max()) for a, b in zip(got, wanted, strict=True))
     quality = psnr(got, wanted)
-    if not (quality >= _REDUCED if reduced else worst <= _EXACT):  # not: NaN fails too
+    least = _LEAST_DB.get(precision)
+    if not (worst <= _EXACT if least is None else quality >= least):  # not: NaN fails too
         raise ModelError(
             f"the exported network differs from PyTorch by up to {255 * worst:.1f} levels "
             f"({quality:.1f} dB) on {name} frames; nothing was written"

@@ -4,14 +4,14 @@ import importlib.metadata
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from rainclear.errors import ConfigError, OutputError
-from rainclear.export.artefact import FORMATS, SUFFIXES, Artefact, Format
-from rainclear.export.check import compare, run_clip
+from rainclear.export.artefact import BESIDE, FORMATS, SUFFIXES, Artefact, Format
+from rainclear.export.check import compare, run_clip, runner
 from rainclear.export.frames import clip_frames, generated_frames, random_frames
 from rainclear.export.onnx_file import OnnxFile
 from rainclear.export.openvino_file import OpenVinoFile
@@ -24,10 +24,12 @@ from rainclear.runtime.load import load_single, network_of
 from rainclear.video.partial import PartialFile
 from rainclear.zoo import ModelFolder, find_model
 
-__all__ = ["ExportOptions", "export_model", "format_of"]
+__all__ = ["ExportOptions", "check_size", "export_model", "format_of"]
 
 _CHECKED = 4
 _CALIBRATED = 48
+_LEAST_DYNAMIC = 5
+"""Times the network's multiple: below, sizes on the way down become 1, which a trace keeps."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +38,8 @@ class ExportOptions:
 
     Attributes:
         size: Height and width of its input; of the checks and of the best speed where ``dynamic``.
-        dynamic: Leave height and width free.
+        dynamic: Leave height and width free; ``size`` is then at least 40×40 for networks that take
+            multiples of 8.
         half: Compute in float16 (OpenVINO: store weights so); inputs and outputs stay float32.
         int8: Quantise, with ``calibrate``; accepted only if PSNR falls by at most 0.2 dB.
         calibrate: Clip that int8 is calibrated and judged with; clean daylight driving is best.
@@ -56,18 +59,35 @@ def format_of(output: Path, name: str | None) -> Format:
     """The format called ``name``, or the one that the output's suffix stands for.
 
     Raises:
-        ConfigError: There is no such format, or the name of the file tells none.
+        ConfigError: There is no such format, the name of the file tells none or another one, or is
+            what the format's second file is called.
     """
-    if name is not None:
-        for known in get_args(Format):
-            if known == name:
-                return known
+    told = next((known for known, suffix in SUFFIXES.items() if output.suffix == suffix), None)
+    if name is None:
+        if told is None:
+            suffixes = ", ".join(f"{f} ({s})" for f, s in SUFFIXES.items())
+            raise ConfigError(
+                f"{output}: its name tells no format; give --format, one of: {suffixes}"
+            )
+        return told
+    kind = next((known for known in FORMATS if known == name), None)
+    if kind is None:
         raise ConfigError(f"--format {name!r} is unknown; use one of: {', '.join(FORMATS)}")
-    for known, suffix in SUFFIXES.items():
-        if output.suffix == suffix:
-            return known
-    suffixes = ", ".join(f"{f} ({s})" for f, s in SUFFIXES.items())
-    raise ConfigError(f"{output}: its name tells no format; give --format, one of: {suffixes}")
+    if told is not None and told != kind:
+        raise ConfigError(
+            f"{output}: {output.suffix} is what {told} files are called, not {kind}; end the name "
+            f"in {SUFFIXES[kind]}, or give --format {told}"
+        )
+    if kind == "openvino" and told is None:
+        raise ConfigError(
+            f"{output}: OpenVINO writes two files, .xml and .bin; end the name in .xml"
+        )
+    if output.suffix == BESIDE.get(kind):
+        raise ConfigError(
+            f"{output}: the record of a {kind} file is written beside it as {output.suffix}; end "
+            f"the name in {SUFFIXES[kind]}"
+        )
+    return kind
 
 
 def export_model(
@@ -102,14 +122,13 @@ def export_model(
     """
     path = Path(output)
     kind = format_of(path, format)
-    if kind == "openvino" and path.suffix != ".xml":
-        raise ConfigError(f"{path}: OpenVINO writes two files, .xml and .bin; end the name in .xml")
     folder = find_model(model)
     descriptor = network_of(folder.spec.architecture)
+    check_size(model, options.size)
     _check_options(kind, options, descriptor)
     reference = load_single(model)
     signature = signature_of(reference, descriptor)
-    beside = {"openvino": ".bin", "tensorrt": ".json"}.get(kind)
+    beside = BESIDE.get(kind)
     if beside and path.with_suffix(beside).exists() and not overwrite:
         raise OutputError(
             f"{path.with_suffix(beside)}: exists already; give another name or --overwrite"
@@ -131,12 +150,28 @@ def export_model(
     return record
 
 
-def _check_options(kind: Format, options: ExportOptions, descriptor: Network) -> None:
+def check_size(model: str, size: tuple[int, int]) -> None:
+    """Check that a model takes pictures of this height and width.
+
+    Raises:
+        ConfigError: It does not.
+        ModelError: The model is unknown.
+    """
+    descriptor = network_of(find_model(model).spec.architecture)
     m = descriptor.size_multiple
-    if any(side < m or side % m for side in options.size):
+    if any(side < m or side % m for side in size):
+        raise ConfigError(
+            f"--size {size[0]}x{size[1]}: network {descriptor.name!r} takes multiples of {m}"
+        )
+
+
+def _check_options(kind: Format, options: ExportOptions, descriptor: Network) -> None:
+    least = _LEAST_DYNAMIC * descriptor.size_multiple
+    if options.dynamic and min(options.size) < least:
         height, width = options.size
         raise ConfigError(
-            f"--size {height}x{width}: network {descriptor.name!r} takes multiples of {m}"
+            f"--size {height}x{width} is too small for --dynamic, whose file would be right for "
+            f"that size alone; give --size {least}x{least} or more"
         )
     if options.int8 and kind not in ("onnx", "openvino"):
         raise ConfigError(f"--int8 needs --format onnx or openvino, not {kind}")
@@ -155,18 +190,12 @@ def _build(
     descriptor: Network,
 ) -> tuple[Artefact, dict[str, Any]]:
     """The checked network in its format, and what the checks found."""
-    wanted = Graph(reference, signature).eval()
-
-    @torch.no_grad()
-    def run(inputs: Any) -> list[Tensor]:
-        return list(wanted(*inputs))
-
-    # OpenVINO stores float16 itself and TensorRT chooses formats by layer; others run as traced.
-    inside = options.half and kind in ("onnx", "torchscript", "exported")
-    graph = Graph(load_single(model), signature, half=inside).eval() if inside else wanted
+    original = Graph(reference, signature).eval()
+    # OpenVINO stores float16 itself; others run as traced.
+    inside = options.half and kind != "openvino"
+    graph = Graph(load_single(model), signature, half=True).eval() if inside else original
     inputs = example_inputs(reference, (1, *options.size))
     artefact = _artefact(kind, graph, inputs, options, descriptor.size_multiple)
-    facts: dict[str, Any] = {"check": {}}
     real = options.check or options.calibrate
     clips = {"random": random_frames(options.size, _CHECKED)}
     if real is not None:
@@ -177,15 +206,25 @@ def _build(
         m = descriptor.size_multiple
         other = [side + m if side < 256 else side // (2 * m) * m for side in options.size]
         clips["other size"] = random_frames((other[0], other[1]), _CHECKED)
-    for name, frames in clips.items():
-        got = run_clip(artefact.run, signature, reference, frames)
-        want = run_clip(run, signature, reference, frames)
-        found = compare(name, got, want, reduced=options.half)
-        source = {"clip": real.name} if name == "real" and real is not None else {}
-        facts["check"][name] = found | source
+    wanted = {
+        name: run_clip(runner(original), signature, reference, frames)
+        for name, frames in clips.items()
+    }
+
+    def checked(precision: str) -> dict[str, Any]:
+        found = {}
+        for name, frames in clips.items():
+            got = run_clip(artefact.run, signature, reference, frames)
+            found[name] = compare(name, got, wanted[name], precision=precision)
+        if real is not None:
+            found["real"]["clip"] = real.name
+        return found
+
+    facts: dict[str, Any] = {"check": checked("fp16" if options.half else "fp32")}
     if options.calibrate is not None:
         clip = clip_frames(options.calibrate, options.size, _CALIBRATED)
-        artefact, facts["int8"] = quantise(artefact, run, signature, reference, clip)
+        artefact, facts["int8"] = quantise(artefact, original, clip)
+        facts["check"] = checked("int8")
     return artefact, facts
 
 
@@ -202,7 +241,7 @@ def _artefact(
     if kind == "openvino":
         return OpenVinoFile.build(graph, inputs, dynamic=dynamic, half=half)
     if kind == "tensorrt":
-        return TensorRtFile.build(graph, inputs, dynamic=dynamic, half=half, multiple=multiple)
+        return TensorRtFile.build(graph, inputs, dynamic=dynamic, multiple=multiple)
     if kind == "torchscript":
         return ScriptFile(graph, inputs)
     return ExportedFile(graph, inputs, dynamic=dynamic)

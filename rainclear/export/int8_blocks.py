@@ -8,13 +8,14 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from rainclear.errors import ConfigError, ModelError, OutputError
+from rainclear.errors import ModelError, OutputError
 from rainclear.export.artefact import require_extra
 from rainclear.export.check import psnr
-from rainclear.export.frames import clip_frames, rainy_pairs
+from rainclear.export.frames import clip_frames
+from rainclear.export.int8_ranges import RAIN, Clip, Samples, convolutions, halves, rained, shown
+from rainclear.export.int8_ranges import best_range as _range  # noqa: F401
 from rainclear.export.quantise import MAX_LOSS_DB
 from rainclear.nn.recurrent import RecurrentDDAiAM
-from rainclear.nn.reparam import RepConv2d
 from rainclear.runtime.backends.base import Program
 from rainclear.runtime.backends.blocks import block_graph
 from rainclear.runtime.backends.int8_files import (
@@ -34,17 +35,9 @@ __all__ = ["find_ranges", "keep_int8"]
 
 _SIZE = (360, 640)
 _FRAMES = 24
-_LEAST_FRAMES = 8
-_RAIN = ("moderate", "heavy")
 _GOOD_DB = 45.0  # dry pictures this close to their source may lose more
-_SAMPLES = 20_000  # of what a layer reads of a frame
-_SHARES = tuple(0.3 + 0.05 * i for i in range(15))
-"""Of the whole range of what a layer reads; beyond it values are cut off."""
-
 _WIDEST = 8.0
 """Largest factor of a channel."""
-
-Clip = list[tuple[Tensor, Tensor]]
 
 
 def keep_int8(
@@ -119,17 +112,12 @@ def find_ranges(
         )
     first, second = [], []
     for clip in clips:
-        clean = clip_frames(clip, size, frames)
-        if len(clean) < _LEAST_FRAMES:
-            raise ConfigError(
-                f"--calibrate: {clip} has {len(clean)} frames; at least {_LEAST_FRAMES} are needed"
-            )
-        half = len(clean) // 2
-        first.append(clean[:half])
-        second.append(clean[half:])
+        calibrates, judges = halves(clip_frames(clip, size, frames), str(clip))
+        first.append(calibrates)
+        second.append(judges)
     graph = Int8Graph(cast(RecurrentDDAiAM, network)).eval()
-    rained = [pairs for clean in first for pairs in _rained(clean).values()]
-    factors = _factors(graph, rained)
+    played = [pairs for clean in first for pairs in rained(clean).values()]
+    factors = _factors(graph, played)
     graph.even_out(factors)
     ranges = Int8Ranges(
         revision=INT8_REVISION,
@@ -138,18 +126,13 @@ def find_ranges(
         clips=tuple(clip.name for clip in clips),
         frames=sum(map(len, second)),
         psnr_db={},
-        ranges=_ranges(graph, rained),
+        ranges=_ranges(graph, played),
         factors=factors,
     )
     descriptor = network_of(find_model(model).spec.architecture)
     program = Program(network=network, descriptor=descriptor, device=torch.device("cpu"))
     backends = OpenVinoBackend(program), OpenVinoInt8Backend(program, ranges)
     return ranges.model_copy(update={"psnr_db": _judge(*backends, second)})
-
-
-def _rained(clean: Sequence[Tensor]) -> dict[str, Clip]:
-    clips = {kind: rainy_pairs(list(clean), kind) for kind in _RAIN}
-    return clips | {"dry": [(frame, frame) for frame in clean]}
 
 
 def _factors(graph: Int8Graph, clips: Sequence[Clip]) -> tuple[float, ...]:
@@ -170,20 +153,9 @@ def _factors(graph: Int8Graph, clips: Sequence[Clip]) -> tuple[float, ...]:
 
 def _ranges(graph: Int8Graph, clips: Sequence[Clip]) -> dict[str, tuple[float, float]]:
     """The range of each layer that is to run in int8, by its name in the graph."""
-    names = [
-        name
-        for name, layer in graph.named_modules()
-        if isinstance(layer, nn.Conv2d | RepConv2d) and quantisable(name)
-    ]
-    seen: dict[str, list[Tensor]] = {}
-
-    def see(name: str, given: Tensor) -> None:
-        values = given.flatten()
-        some = values[:: max(1, values.numel() // _SAMPLES)]
-        seen.setdefault(name, []).append(torch.cat([some, torch.stack(values.aminmax())]))
-
-    _watch(graph, names, see, clips)
-    found = {name: _range(torch.cat(values)) for name, values in seen.items()}
+    samples = Samples()
+    _watch(graph, [name for name in convolutions(graph) if quantisable(name)], samples.add, clips)
+    found = samples.ranges()
     low, high = -graph.middle, 255 - graph.middle
     return found | {name: (low, high) for name in EXACT if name in found}
 
@@ -196,34 +168,14 @@ def _watch(
     clips: Sequence[Clip],
 ) -> None:
     """Play clips in float, and show what the layers read."""
-
-    def hook(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-        return lambda _, given: see(name, given[0])
-
-    hooks = [graph.get_submodule(n).register_forward_pre_hook(hook(n)) for n in names]
-    for clip in clips:
-        frame, _, memory = graph.example((1, *clip[0][0].shape[2:]))
-        state: tuple[Tensor, Tensor] | None = None
-        for rainy, _ in clip:
-            to_blocks(_levels(rainy), frame, graph.block)
-            previous, _, kept = graph(frame, *(state or (frame, memory)))
-            state = previous.contiguous(), kept
-    for handle in hooks:
-        handle.remove()
-
-
-def _range(values: Tensor) -> tuple[float, float]:
-    """Ends with the least squared error of 256 steps between them."""
-    low, high = min(float(values.min()), 0.0), max(float(values.max()), 1e-6)
-    best = low, high
-    least = float("inf")
-    for share in _SHARES:
-        step = share * (high - low) / 255
-        zero = round(-share * low / step)
-        error = float((((values / step).round().clamp(-zero, 255 - zero) * step) - values).norm())
-        if error < least:
-            best, least = (share * low, share * high), error
-    return best
+    with shown(graph, names, see):
+        for clip in clips:
+            frame, _, memory = graph.example((1, *clip[0][0].shape[2:]))
+            state: tuple[Tensor, Tensor] | None = None
+            for rainy, _ in clip:
+                to_blocks(_levels(rainy), frame, graph.block)
+                previous, _, kept = graph(frame, *(state or (frame, memory)))
+                state = previous.contiguous(), kept
 
 
 def _judge(
@@ -234,9 +186,9 @@ def _judge(
     Raises:
         ModelError: It falls by more than 0.2 dB.
     """
-    clips = [_rained(frames) for frames in clean]
+    clips = [rained(frames) for frames in clean]
     figures = {}
-    for kind in (*_RAIN, "dry"):
+    for kind in (*RAIN, "dry"):
         truth = [clean for clip in clips for _, clean in clip[kind]]
         float_db, int8_db = (
             psnr([p for clip in clips for p in _played(backend, clip[kind])], truth)

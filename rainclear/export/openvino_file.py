@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rainclear.export.artefact import RECORD, require_extra
+from rainclear.export.artefact import BESIDE, RECORD, require_extra
 from rainclear.runtime.backends.graph import Graph, onnx_bytes
 from rainclear.runtime.backends.quiet import import_quietly
 
@@ -36,8 +36,13 @@ class OpenVinoFile:
     def build(
         cls, graph: Graph, inputs: tuple[Tensor, ...], *, dynamic: bool, half: bool
     ) -> "OpenVinoFile":
-        """Trace the graph and read it with OpenVINO's ONNX frontend."""
-        require_extra("openvino", "openvino", "format openvino")
+        """Trace the graph and read it with OpenVINO's ONNX frontend.
+
+        Raises:
+            ModelError: openvino, or onnx, with which the graph is written first, is not installed.
+        """
+        for package in ("openvino", "onnx"):
+            require_extra(package, "openvino", "format openvino")
         openvino = import_quietly("openvino")
         model = openvino.Core().read_model(onnx_bytes(graph, inputs, dynamic=dynamic))
         if half:
@@ -56,4 +61,4 @@ class OpenVinoFile:
         openvino = import_quietly("openvino")
         self.model.set_rt_info(json.dumps(record), [RECORD])
         openvino.save_model(self.model, str(path), compress_to_fp16=self._half)
-        return [path.with_suffix(".bin")]
+        return [path.with_suffix(BESIDE["openvino"])]

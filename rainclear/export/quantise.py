@@ -1,4 +1,4 @@
-"""Int8 with NNCF (OpenVINO) or ONNX Runtime, accepted only if the pictures stay good."""
+"""Int8 for OpenVINO and ONNX files, accepted only if the pictures stay good."""
 
 import contextlib
 import logging
@@ -7,43 +7,42 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+import torch
+from torch import Tensor
 
 from rainclear.errors import ConfigError, ModelError
-from rainclear.export.artefact import Artefact, Run, require_extra
-from rainclear.export.check import psnr, run_clip
+from rainclear.export.artefact import Artefact
+from rainclear.export.check import psnr, run_clip, runner
 from rainclear.export.frames import rainy_pairs
+from rainclear.export.int8_ranges import Samples, convolutions, halves, rained, shown
 from rainclear.export.onnx_file import OnnxFile
 from rainclear.export.openvino_file import OpenVinoFile
 from rainclear.runtime.backends.base import start_state
-from rainclear.runtime.backends.graph import Signature
+from rainclear.runtime.backends.graph import Graph
+from rainclear.runtime.backends.openvino_quantise import quantise_openvino
 from rainclear.runtime.backends.quiet import import_quietly
 
-__all__ = ["MAX_LOSS_DB", "nncf_quantise", "quantise"]
+__all__ = ["MAX_LOSS_DB", "quantise"]
 
 MAX_LOSS_DB = 0.2
 """PSNR that int8 may cost."""
 
-_LEAST_FRAMES = 4
+_FLOAT = {"stem", "stem_change", "head", "refine_image", "tail", "unveil"}
+"""Parts of networks that stay in float: they read or give pictures, or lift the veil, which decides
+how bright a frame becomes."""
 
 
 def quantise(
-    artefact: Artefact,
-    reference: Run,
-    signature: Signature,
-    network: nn.Module,
-    clip: Sequence[Tensor],
+    artefact: Artefact, graph: Graph, clip: Sequence[Tensor]
 ) -> tuple[Artefact, dict[str, Any]]:
     """Quantise to int8 and measure what that costs.
 
-    The clip is rained on. Its first half calibrates; on the second half the PSNR against the clip
-    itself is compared with the fp32 network's, state carried in both.
+    The clip is rained on. Its first half calibrates; on the second half, in moderate rain, the PSNR
+    against the clip itself is compared with the fp32 network's, state carried in both.
 
     Args:
-        artefact: An ONNX or OpenVINO network in fp32.
-        reference: Runs the PyTorch network in fp32.
-        signature: Names of inputs and outputs.
-        network: Says what the state is before the first frame.
+        artefact: An ONNX or OpenVINO network in fp32; what is given may be changed.
+        graph: The PyTorch network in fp32 that it was traced from.
         clip: Frames 1×3×H×W in [0, 1].
 
     Returns:
@@ -51,24 +50,19 @@ def quantise(
 
     Raises:
         ConfigError: The clip is too short, or the format has no int8.
-        ModelError: NNCF is missing, or int8 costs more than 0.2 dB.
+        ModelError: Int8 costs more than 0.2 dB.
     """
-    if len(clip) < 2 * _LEAST_FRAMES:
-        raise ConfigError(
-            f"--calibrate: the clip has {len(clip)} frames; at least {2 * _LEAST_FRAMES} are needed"
-        )
-    pairs = rainy_pairs(list(clip))
-    half = len(pairs) // 2
-    feeds = _feeds(reference, signature, network, [rainy for rainy, _ in pairs[:half]])
+    first, clean = halves(clip)
     if isinstance(artefact, OpenVinoFile):
-        result: Artefact = _by_nncf(artefact, feeds)
+        result: Artefact = _by_ranges(artefact, graph, first)
     elif isinstance(artefact, OnnxFile):
-        result = _by_onnxruntime(artefact, signature, feeds)
+        result = _by_onnxruntime(artefact, graph, first)
     else:
         raise ConfigError("--int8 needs --format onnx or openvino")
-    rainy, clean = [r for r, _ in pairs[half:]], [c for _, c in pairs[half:]]
-    before = psnr(run_clip(reference, signature, network, rainy), clean)
-    after = psnr(run_clip(result.run, signature, network, rainy), clean)
+    # Over the whole clip, as rain goes on: no frame is judged in rain that calibrated.
+    rainy = [frame for frame, _ in rainy_pairs(list(clip))[len(first) :]]
+    before = psnr(run_clip(runner(graph), graph.signature, graph.network, rainy), clean)
+    after = psnr(run_clip(result.run, graph.signature, graph.network, rainy), clean)
     loss = before - after
     if not loss <= MAX_LOSS_DB:
         raise ModelError(
@@ -80,57 +74,43 @@ def quantise(
     return result, {k: round(v, 3) if isinstance(v, float) else v for k, v in figures.items()}
 
 
-def _feeds(
-    reference: Run, signature: Signature, network: nn.Module, frames: Sequence[Tensor]
-) -> list[dict[str, Any]]:
+@torch.no_grad()
+def _by_ranges(artefact: OpenVinoFile, graph: Graph, clean: Sequence[Tensor]) -> OpenVinoFile:
+    names = [
+        name
+        for name in convolutions(graph)
+        if not _FLOAT.intersection(name.split("."))
+        and getattr(graph.get_submodule(name), "groups", 1) == 1
+    ]
+    samples = Samples()
+    with shown(graph, names, samples.add):
+        for pairs in rained(clean).values():
+            _feeds(graph, [frame for frame, _ in pairs])
+    quantise_openvino(artefact.model, graph, samples.ranges())
+    inner = import_quietly("openvino._offline_transformations")
+    inner.compress_quantize_weights_transformation(artefact.model)  # as bytes in the file too
+    return OpenVinoFile(artefact.model)
+
+
+@torch.no_grad()
+def _feeds(graph: Graph, frames: Sequence[Tensor]) -> list[dict[str, Any]]:
     """Inputs of each frame with the state that belongs to it, as arrays by name."""
-    feeds = []
-    state = [t.clone() for t in start_state(network, frames[0])]
+    signature, feeds = graph.signature, []
+    state = [t.clone() for t in start_state(graph.network, frames[0])]
     for frame in frames:
         inputs = [frame, *state]
-        named = dict(zip(signature.outputs, reference(inputs), strict=True))
+        named = dict(zip(signature.outputs, graph(*inputs), strict=True))
         state = [named[source].clone() for source in signature.feedback.values()]
         arrays = [t.contiguous().numpy() for t in inputs]
         feeds.append(dict(zip(signature.inputs, arrays, strict=True)))
     return feeds
 
 
-def _by_nncf(artefact: OpenVinoFile, feeds: list[dict[str, Any]]) -> OpenVinoFile:
-    return OpenVinoFile(nncf_quantise(artefact.model, feeds))
-
-
-def nncf_quantise(
-    model: Any, feeds: list[dict[str, Any]], *, keep: Sequence[str] = (), correct: bool = True
-) -> Any:
-    """An ``openvino.Model`` in int8.
-
-    Args:
-        model: In float.
-        feeds: Inputs by name to calibrate with.
-        keep: Patterns of the names of what stays in float.
-        correct: Shift biases by what quantisation changes on average; that helps frames like those
-            that calibrate, and harms others.
-    """
-    require_extra("nncf", "openvino", "--int8")
-    nncf = import_quietly("nncf")
-    with _silent("nncf"):
-        return nncf.quantize(
-            model,
-            nncf.Dataset(feeds),
-            preset=nncf.QuantizationPreset.MIXED,
-            subset_size=len(feeds),
-            ignored_scope=nncf.IgnoredScope(patterns=list(keep), validate=False),
-            advanced_parameters=nncf.AdvancedQuantizationParameters(
-                disable_bias_correction=not correct
-            ),
-        )
-
-
-def _by_onnxruntime(
-    artefact: OnnxFile, signature: Signature, feeds: list[dict[str, Any]]
-) -> OnnxFile:
+def _by_onnxruntime(artefact: OnnxFile, graph: Graph, clean: Sequence[Tensor]) -> OnnxFile:
     import onnx
     from onnxruntime import quantization as q
+
+    feeds = _feeds(graph, [frame for frame, _ in rainy_pairs(list(clean))])
 
     class Reader(q.CalibrationDataReader):
         def __init__(self) -> None:
@@ -142,7 +122,7 @@ def _by_onnxruntime(
     model = onnx.load_model_from_string(artefact.model)
     # Convolutions that give the outputs directly write pictures: 8 bits there are seen.
     last = _convolutions_near_outputs(model)
-    with tempfile.TemporaryDirectory() as folder, _silent(None):
+    with tempfile.TemporaryDirectory() as folder, _silent():
         target = Path(folder) / "int8.onnx"
         q.quantize_static(
             model,
@@ -175,9 +155,9 @@ def _convolutions_near_outputs(model: Any) -> list[str]:
 
 
 @contextlib.contextmanager
-def _silent(name: str | None) -> Iterator[None]:
-    """Without the log and the progress bars of a library."""
-    logger = logging.getLogger(name)
+def _silent() -> Iterator[None]:
+    """Without the log and what a library prints."""
+    logger = logging.getLogger()
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:

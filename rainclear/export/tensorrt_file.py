@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from rainclear.errors import DeviceError, ModelError
-from rainclear.export.artefact import require_extra, to_cpu
+from rainclear.export.artefact import BESIDE, require_extra, to_cpu
 from rainclear.runtime.backends.graph import Graph, onnx_bytes
 
 __all__ = ["TensorRtFile"]
@@ -34,28 +34,29 @@ class TensorRtFile:
         inputs: tuple[Tensor, ...],
         *,
         dynamic: bool,
-        half: bool,
         multiple: int,
     ) -> "TensorRtFile":
         """Parse the graph as ONNX and build an engine, which takes minutes.
 
+        Layers compute in the number format that they were traced in (strong typing).
+
         Raises:
-            ModelError: tensorrt is not installed, or cannot build this network.
+            ModelError: tensorrt or onnx is not installed, or TensorRT cannot build this network.
             DeviceError: There is no GPU.
         """
-        require_extra("tensorrt", "tensorrt", "format tensorrt")
+        for package in ("tensorrt", "onnx"):
+            require_extra(package, "tensorrt", "format tensorrt")
         if not torch.cuda.is_available():
             raise DeviceError("format tensorrt builds for the GPU at hand, and there is none")
         import tensorrt
 
         builder = tensorrt.Builder(_logger())
-        network = builder.create_network(0)
+        typed = tensorrt.NetworkDefinitionCreationFlag.STRONGLY_TYPED
+        network = builder.create_network(1 << int(typed))
         parser = tensorrt.OnnxParser(network, _logger())
         if not parser.parse(onnx_bytes(graph, inputs, dynamic=dynamic)):
             raise ModelError(f"TensorRT cannot read this network: {parser.get_error(0)}")
         config = builder.create_builder_config()
-        if half:
-            config.set_flag(tensorrt.BuilderFlag.FP16)
         if dynamic:
             profile = builder.create_optimization_profile()
             for name, tensor in zip(graph.signature.inputs, inputs, strict=True):
@@ -93,7 +94,7 @@ class TensorRtFile:
     def save(self, path: Path, record: dict[str, Any]) -> list[Path]:
         """Write the engine, and the record beside it."""
         path.write_bytes(self._bytes)
-        beside = path.with_suffix(".json")
+        beside = path.with_suffix(BESIDE["tensorrt"])
         beside.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         return [beside]
 

@@ -19,7 +19,8 @@ __all__ = ["ExportedFile", "ScriptFile"]
 class ScriptFile:
     """A traced module; the record lies in its extra file ``rainclear.json``.
 
-    A trace of these networks is valid for every size, so ``--dynamic`` changes nothing.
+    A trace of these networks at 32×32 or more is valid for every size, so ``--dynamic`` changes
+    nothing.
     """
 
     def __init__(self, graph: Graph, inputs: tuple[Tensor, ...]) -> None:
@@ -62,8 +63,20 @@ class ExportedFile:
 
     @torch.no_grad()
     def run(self, inputs: Sequence[Tensor]) -> list[Tensor]:
-        """Run it by PyTorch."""
-        return to_cpu(self._module(*inputs))
+        """Run it by PyTorch.
+
+        Raises:
+            ModelError: The program took the size that it was made at for a rule of all sizes.
+        """
+        try:
+            return to_cpu(self._module(*inputs))
+        except AssertionError as error:
+            height, width = inputs[0].shape[2:]
+            raise ModelError(
+                f"torch.export found that this network does not run at {height}x{width} as it does "
+                f"at the size it was traced at ({error}); use another --format, or leave out "
+                "--dynamic"
+            ) from error
 
     def save(self, path: Path, record: dict[str, Any]) -> list[Path]:
         """Write it."""

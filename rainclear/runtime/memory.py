@@ -12,7 +12,7 @@ _STATUS = Path("/proc/self/status")
 
 
 def peak_rss_mb() -> float:
-    """Largest resident memory of this process so far in MiB.
+    """Largest resident memory of this process so far in MiB; 0 where no one tells (Windows).
 
     Linux counts it for the program that runs (``VmHWM``). ``getrusage``, which serves elsewhere,
     also counts there what the process that started it had taken: its peak outlives fork and exec.
@@ -23,8 +23,10 @@ def peak_rss_mb() -> float:
         found = None
     if found is not None:
         return int(found[1]) / 1024
-    import resource  # not on Windows, where the commands begin here too
-
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0.0
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 

@@ -1,15 +1,18 @@
 import itertools
 import json
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 
 import pytest
 
+from rainclear.bench import bench, endtoend, timing
 from rainclear.bench.growth import exponent
 from rainclear.bench.growth_plot import growth_plot
 from rainclear.bench.plan import BenchOptions, make_plan
 from rainclear.bench.plot import quality_plot
 from rainclear.bench.table import table
-from rainclear.errors import DeviceError
+from rainclear.errors import DeviceError, ModelError
+from rainclear.runtime.backends.openvino import OpenVinoBackend
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -76,6 +79,9 @@ def test_end_to_end(result):
     share = whole["cpu_ms"]["model"] * 4 / 1000 / whole["cpu_seconds"]
     assert whole["share"]["model"] == pytest.approx(share)
     assert whole["fps_without_encoding"] > 0
+    ideal = sum(whole["cpu_ms"].values()) / 1000 * 4 / whole["cores"]
+    assert whole["wall_over_ideal"] == pytest.approx(whole["seconds"] / ideal)
+    assert f"wall time {whole['wall_over_ideal']:.2f} ×" in table(result)
 
 
 def test_models_without_weights_are_timed_and_said_so(result):
@@ -153,6 +159,109 @@ def test_plan_says_what_it_leaves_out(tiny_model, monkeypatch):
     named = BenchOptions(models=(str(tiny_model),), backends=("openvino",), device="cpu")
     with pytest.raises(DeviceError, match="not installed"):
         make_plan(named)
+
+
+def test_nothing_runs_in_a_format(tiny_model):
+    options = BenchOptions(models=(str(tiny_model),), device="cpu", precision="fp16")
+    with pytest.raises(DeviceError, match=r"nothing is left to time: tiny eager: .*fp16"):
+        make_plan(options)
+
+
+def quick(model, **others):
+    """The least that one can measure of a model."""
+    return BenchOptions(
+        **{
+            "models": (str(model),),
+            "size": (64, 64),
+            "device": "cpu",
+            "precision": "fp32",
+            "frames": 3,
+            "clip_frames": 0,
+            "prenet": "none",
+            "growth": False,
+            "quality": False,
+            **others,
+        }
+    )
+
+
+@pytest.fixture
+def broken_graphs(monkeypatch):
+    """OpenVINO is there, but builds no graph."""
+    pytest.importorskip("openvino")
+
+    def fail(self, *_, **__):
+        raise ModelError("no graph for this")
+
+    monkeypatch.setattr(OpenVinoBackend, "prepare", fail)
+
+
+def test_an_unnamed_backend_that_builds_no_graph_is_left_out(
+    tiny_model, in_this_process, broken_graphs
+):
+    made = bench.run_bench(quick(tiny_model))
+    assert "eager" in made["models"]["tiny"] and "openvino" not in made["models"]["tiny"]
+    assert made["skipped"]["tiny openvino"] == "no graph for this"
+    assert "not run: tiny openvino: no graph for this" in table(made)
+
+
+def test_a_named_backend_that_builds_no_graph_is_an_error_at_once(
+    tiny_model, in_this_process, broken_graphs
+):
+    options = quick(
+        tiny_model, backends=("openvino",), prenet="eager", quality=True, growth=True, clip_frames=4
+    )
+    told = []
+    with pytest.raises(ModelError, match="no graph for this"):
+        bench.run_bench(options, told.append)
+    assert told == ["dense convolutions", "tiny, openvino"]
+
+
+def test_no_backend_is_left_once_graphs_are_built(tiny_model, in_this_process, monkeypatch):
+    def fail(task):
+        raise DeviceError("not today")
+
+    monkeypatch.setattr(bench, "time_task", fail)
+    with pytest.raises(DeviceError, match="nothing is left to time: tiny eager: not today"):
+        bench.run_bench(quick(tiny_model))
+
+
+def test_a_reference_that_fails_on_a_backend_is_left_out(
+    tiny_model, in_this_process, broken_graphs, monkeypatch
+):
+    real = bench.time_task
+
+    def run(task):
+        return real(task if task.model is None else replace(task, backend="eager"))
+
+    monkeypatch.setattr(bench, "time_task", run)
+    options = quick(tiny_model, backends=("eager", "openvino"), prenet="same")
+    made = bench.run_bench(options)
+    assert set(made["prenet"]) == {"eager"}
+    assert made["skipped"]["PReNet openvino"] == "no graph for this"
+    assert made["models"]["tiny"]["openvino"]["speedup_vs_prenet_same_backend"] is None
+
+
+def test_int8_has_a_ceiling_of_its_own(in_this_process):
+    pytest.importorskip("openvino")
+    options = quick("d-daiam-rt", backends=("eager", "openvino-int8"), prenet="same")
+    made = bench.run_bench(options)
+    row = made["models"]["d-daiam-rt"]["openvino-int8"]
+    assert row["precision"] == "int8" and set(made["ceiling"]) == {"int8", "fp32"}
+    share = row["gmac_per_s"] / made["ceiling"]["int8"]["gmac_per_s"]
+    assert row["ceiling_share"] == pytest.approx(share)
+    assert made["models"]["d-daiam-rt"]["eager"]["ceiling_share"] > 0
+    assert "PReNet openvino-int8" in made["skipped"] and set(made["prenet"]) == {"eager"}
+    assert "| d-daiam-rt | openvino-int8 | " in table(made)
+
+
+def test_a_system_that_tells_neither_load_nor_memory(tiny_model, in_this_process, monkeypatch):
+    monkeypatch.setattr(bench, "load_average", lambda: None)
+    monkeypatch.setattr(timing, "peak_memory_mb", lambda: None)
+    monkeypatch.setattr(endtoend, "peak_memory_mb", lambda: None)
+    made = bench.run_bench(quick(tiny_model, backends=("eager",), clip_frames=4))
+    assert made["machine"]["load"] is None and made["end_to_end"]["peak_memory_mb"] is None
+    assert "| – |\n" in table(made) and "MiB." not in table(made)
 
 
 def test_growth(result):

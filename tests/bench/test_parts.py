@@ -1,17 +1,22 @@
 """The parts of the benchmark, each alone."""
 
 import os
+import sys
+import weakref
 from itertools import islice
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from rainclear.bench import bench, ceiling, clip, isolate, subject, timing
+from rainclear.bench import bench, ceiling, clip, endtoend, isolate, subject, system, timing
+from rainclear.bench.endtoend import EndToEnd
 from rainclear.bench.plan import BenchOptions, Plan
 from rainclear.cli.doctor import parse_size
 from rainclear.errors import ConfigError, StageError
+from rainclear.runtime import memory
 from rainclear.runtime.load import load_model
 from rainclear.runtime.memory import peak_rss_mb
 from rainclear.video import VideoReader
@@ -40,6 +45,33 @@ def test_random_weights_are_the_same_each_time(tiny_model):
 def test_ceiling():
     found = ceiling.dense_ceiling(torch.device("cpu"), "fp32", repeats=3, multiply_adds=1e5)
     assert found.gmac_per_s > 0 and found.channels in (32, 64, 128, 256)
+
+
+def test_ceiling_in_int8(monkeypatch):
+    openvino = pytest.importorskip("openvino")
+    found = ceiling.dense_ceiling(torch.device("cpu"), "int8", repeats=3, multiply_adds=1e6)
+    assert found.gmac_per_s > 0 and found.channels in (32, 64, 128, 256)
+    models = []
+    compile_model = openvino.Core.compile_model
+
+    def spy(core, model, *rest):
+        models.append(compile_model(core, model, *rest))
+        return models[-1]
+
+    monkeypatch.setattr(openvino.Core, "compile_model", spy)
+    ceiling.dense_ceiling(torch.device("cpu"), "int8", repeats=1, multiply_adds=1e6)
+    kinds = [
+        {info["layerType"].astype(str): info["runtimePrecision"].astype(str) for info in infos}
+        for infos in ([op.get_rt_info() for op in m.get_runtime_model().get_ops()] for m in models)
+    ]
+    assert len(kinds) == 4 and all(kind["Convolution"] in ("u8", "i8") for kind in kinds)
+
+
+def test_a_system_that_does_not_tell_of_load_and_memory(monkeypatch):
+    monkeypatch.delattr(os, "getloadavg")
+    monkeypatch.setitem(sys.modules, "resource", None)
+    monkeypatch.setattr(memory, "_STATUS", Path("nowhere"))
+    assert system.load_average() is None and system.peak_memory_mb() is None
 
 
 def test_a_process_of_its_own():
@@ -160,3 +192,69 @@ def test_the_note_on_the_reference_says_how_it_was_warmed_up(device, told):
     plan = Plan(device=torch.device(device))
     (note,) = bench._notes({}, 0.0, 1, BenchOptions(clip_frames=0), plan, {"eager": row})
     assert note == f"PReNet: random weights, 1 frame at the full size {told}"
+
+
+def _told(load, before, after):
+    """The notes where the load and the ceiling were so, on two cores."""
+    ceilings = {
+        "fp32": {"before": 100.0, "after": 100.0},
+        "int8": {"before": before, "after": after},
+    }
+    plan = Plan(device=torch.device("cpu"))
+    return bench._notes(ceilings, load, 2, BenchOptions(clip_frames=0), plan, {})
+
+
+@pytest.mark.parametrize("load", [0.9, None])
+def test_no_note_on_a_machine_at_rest(load):
+    assert _told(load, 200.0, 219.0) == _told(load, 200.0, 181.0) == []
+
+
+@pytest.mark.parametrize(
+    ("load", "after", "told"),
+    [
+        (1.2, 200.0, "a load of 0.6 a core at the start, its ceiling changed by 0%"),
+        (0.2, 150.0, "a load of 0.1 a core at the start, its ceiling changed by 25%"),
+        (0.2, 250.0, "a load of 0.1 a core at the start, its ceiling changed by 25%"),
+        (None, 250.0, "the machine was busy: its ceiling changed by 25%"),
+    ],
+)
+def test_the_note_on_a_busy_machine(load, after, told):
+    (note,) = _told(load, 200.0, after)
+    assert note.startswith("the machine was busy: ") and told in note
+    assert "quote none of these times" in note
+
+
+def test_wall_over_ideal():
+    """10 frames of 100 ms in parts are 0.5 s on two cores."""
+    whole = EndToEnd(
+        frames=10,
+        seconds=0.6,
+        cpu_seconds=1.1,
+        cores=2,
+        stage_seconds={},
+        cpu_ms={"decode": 10.0, "model": 70.0, "encode": 20.0},
+        fps_without_encoding=1.0,
+        peak_memory_mb=None,
+    )
+    assert whole.wall_over_ideal == pytest.approx(1.2)
+    assert whole.share["rest"] == pytest.approx(1 - 1.0 / 1.1)
+
+
+def test_the_network_alone_keeps_no_pictures(tmp_path):
+    """The job hands them on; fresh pages for each would make the network dearer than in it."""
+    alive = weakref.WeakValueDictionary()
+    held = []
+
+    class Plain:
+        def reset(self):
+            pass
+
+        def process(self, pixels):
+            held.append(len(alive))
+            out = alive[len(held)] = pixels.copy()
+            return out
+
+    source = tmp_path / "a.mp4"
+    clip.write_clip(source, (48, 64), 5)
+    endtoend._parts(source, tmp_path / "out.mp4", Plain())
+    assert max(held[:5]) <= 1

@@ -1,6 +1,7 @@
 import pytest
 
 from rainclear.bench import bench, plan
+from rainclear.errors import DeviceError
 
 RESULT = {
     "size": [64, 64],
@@ -103,6 +104,57 @@ def test_nothing_is_replaced_unasked(rainclear, asked, tmp_path):
     assert asked == [] and file.read_text() == "old"
     assert rainclear("bench", "--json", file, "--overwrite").code == 0
     assert file.read_text() != "old"
+
+
+def test_files_that_cannot_be_written_are_told_before_anything_is_measured(
+    rainclear, asked, tmp_path
+):
+    file = tmp_path / "afile"
+    file.write_text("old")
+    inside = rainclear("bench", "--json", file / "sub" / "x.json").error
+    assert inside.startswith(f"{file}: is a file")
+    assert rainclear("bench", "--out", file).error.startswith(f"{file}: is a file")
+    long = tmp_path / ("x" * 300)
+    assert "cannot be written" in rainclear("bench", "--json", long).error
+    assert asked == [] and file.read_text() == "old"
+
+
+def test_the_check_of_files_leaves_none_behind(rainclear, monkeypatch, tmp_path):
+    file = tmp_path / "new" / "f.json"
+
+    def fail(*_):
+        assert file.parent.is_dir() and not file.exists()
+        raise DeviceError("no")
+
+    monkeypatch.setattr(bench, "run_bench", fail)
+    assert rainclear("bench", "--json", file).error == "no"
+    assert not file.exists()
+
+
+def test_a_clean_video_without_quality_is_refused(rainclear, asked, tmp_path):
+    error = rainclear("bench", "--no-quality", "--clean", tmp_path / "nothere.mp4").error
+    assert "nothere.mp4" in error and "--no-quality" in error and asked == []
+
+
+def test_a_missing_clean_video_is_told_before_anything_is_measured(
+    rainclear, tiny_model, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(bench, "dense_ceiling", None)
+    options = ("--model", tiny_model, "--device", "cpu", "--clean", tmp_path / "nothere.mp4")
+    assert "nothere.mp4" in rainclear("bench", *options).error
+
+
+def test_a_number_format_that_nothing_runs_in(rainclear, tiny_model):
+    options = ("--model", tiny_model, "--device", "cpu", "--precision", "fp16")
+    error = rainclear("bench", *options).error
+    assert error.startswith("nothing is left to time: tiny eager: ") and "fp16" in error
+
+
+def test_help_tells_defaults_and_auto(rainclear, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    text = " ".join(rainclear("bench", "--help").out.split())
+    assert "[default: (d-daiam-rt)]" in text and "[default: (PyTorch's choice)]" in text
+    assert "auto, eager, compile" in text
 
 
 @pytest.mark.parametrize("size", ["64", "0x64", "1280x", "wide"])

@@ -1,4 +1,6 @@
+import importlib
 import json
+import sys
 
 import pytest
 
@@ -33,6 +35,48 @@ def test_measured(rainclear, tiny_model):
     times = {row["backend"]: row["ms"] for row in measured["timings"] if row["ms"]}
     assert measured["backend"] == min(times, key=times.get)
     assert json.loads(rainclear("doctor", *options).out)["auto"] == measured
+
+
+def test_when_and_under_what_load_it_was_measured(rainclear, tiny_model):
+    options = ("--model", tiny_model, "--device", "cpu", "--size", "64x48")
+    fresh = json.loads(rainclear("doctor", *options, "--json").out)["auto"]
+    assert fresh["measured"] is None and fresh["load"] is None
+    assert "measured 2" not in rainclear("doctor", *options).out
+    measured = rainclear("doctor", *options, "--measure", "--json")
+    auto = json.loads(measured.out)["auto"]
+    assert measured.err == "" and auto["measured"].endswith("Z") and auto["load"] >= 0
+    assert f"measured {auto['measured']}, at a load of" in rainclear("doctor", *options).out
+
+
+@pytest.mark.parametrize("more", [(), ("--measure",), ("--json",)])
+@pytest.mark.parametrize(
+    ("precision", "message"),
+    [("fp16", "not checked in fp16"), ("int3", "unknown precision 'int3'")],
+)
+def test_a_precision_that_cannot_be_is_an_error(rainclear, tiny_model, precision, message, more):
+    options = ("--model", tiny_model, "--device", "cpu", "--size", "64x48")
+    result = rainclear("doctor", *options, "--precision", precision, *more)
+    assert message in result.error and result.out == ""
+
+
+def test_a_broken_package_is_one_line(rainclear, tiny_model, make_picture, monkeypatch, tmp_path):
+    (tmp_path / "broken" / "openvino").mkdir(parents=True)
+    (tmp_path / "broken" / "openvino" / "__init__.py").write_text("raise OSError('no libtbb')")
+    monkeypatch.syspath_prepend(tmp_path / "broken")
+    for module in [m for m in sys.modules if m.partition(".")[0] == "openvino"]:
+        monkeypatch.delitem(sys.modules, module)
+    importlib.invalidate_caches()
+    model = ("--model", tiny_model, "--device", "cpu")
+    out = ("-o", tmp_path / "out.png", "--backend", "openvino")
+    assert (
+        "pip install --force-reinstall openvino"
+        in rainclear("derain", make_picture(), *out, *model).error
+    )
+    result = rainclear("doctor", *model, "--size", "64x48", "--measure", "--json")
+    found = json.loads(result.out)
+    assert "no libtbb" in found["backends"]["openvino"]["why"]
+    rows = {row["backend"]: row for row in found["auto"]["timings"]}
+    assert "no libtbb" in rows["openvino"]["problem"] and rows["eager"]["ms"] > 0
 
 
 def test_table(rainclear, tiny_model):

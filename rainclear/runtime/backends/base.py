@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from rainclear.errors import DeviceError
 from rainclear.nn.output import Derained
 from rainclear.nn.registry import Network
+from rainclear.runtime.backends.quiet import import_quietly
 
 __all__ = [
     "BACKENDS",
@@ -105,20 +106,25 @@ class Program:
 
 
 def require(package: str, backend: str) -> None:
-    """Check that ``package`` is installed, without importing it.
+    """Import ``package``, so that one that is missing or broken is known before anything runs.
 
     Raises:
-        DeviceError: It is not; the message names the extra to install.
+        DeviceError: It is not installed (the message names the extra), or cannot be imported.
     """
     try:
-        found = importlib.util.find_spec(package) is not None
+        spec = importlib.util.find_spec(package)
     except (ImportError, ValueError):
-        found = False
+        spec = None
+    found = spec is not None and spec.origin is not None  # a folder that was left behind has none
     if not found:
         raise DeviceError(
             f"backend {backend!r} needs the package {package}, which is not installed: "
             f"pip install 'rainclear[{EXTRAS[backend]}]', or use --backend eager"
         )
+    try:
+        import_quietly(package)
+    except DeviceError as error:
+        raise DeviceError(f"backend {backend!r}: {error}, or use --backend eager") from error
 
 
 def start_state(network: nn.Module, frame: Tensor) -> tuple[Tensor, ...]:

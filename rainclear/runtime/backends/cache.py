@@ -7,11 +7,21 @@ import json
 import os
 import sys
 import tempfile
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-__all__ = ["cache_folder", "load", "store"]
+__all__ = ["cache_folder", "load", "locked", "store"]
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+_POLL = 0.1
+_WRITING = 10.0  # seconds; writing takes milliseconds
 
 
 def cache_folder(*, make: bool = True) -> Path | None:
@@ -48,15 +58,53 @@ def load(file: str) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def store(file: str, key: str, value: Any) -> bool:
-    """Set one key of ``file``, atomically; whether it could be written.
+@contextmanager
+def locked(name: str, *, patience: float) -> Iterator[None]:
+    """Be the only one on this machine that does what ``name`` stands for.
 
-    Two processes that write at once leave a whole file, in which one of the values may be missing.
+    Without a cache folder, or where the system has no locks, there is none.
+
+    Args:
+        name: Of the lock; a file of the cache folder, ``.NAME.lock``, which stays.
+        patience: Seconds to wait for another; then it goes on without, as that one may hang.
     """
+    folder = cache_folder()
+    file: IO[bytes] | None = None
+    with suppress(OSError):
+        file = None if folder is None else (folder / f".{name}.lock").open("ab")
+    if file is None:
+        yield
+        return
+    with file:
+        end = time.monotonic() + patience
+        while _held_by_another(file) and time.monotonic() < end:
+            time.sleep(_POLL)
+        yield
+
+
+def _held_by_another(file: IO[bytes]) -> bool:
+    """Try to lock; unlike another's lock, a disk without locks is nothing to wait for."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def store(file: str, key: str, value: Any) -> bool:
+    """Set one key of ``file``, atomically; whether it could be written."""
     folder = cache_folder()
     if folder is None:
         return False
-    data = load(file) | {key: value}
+    with locked(file, patience=_WRITING):
+        return _write(folder, file, load(file) | {key: value})
+
+
+def _write(folder: Path, file: str, data: dict[str, Any]) -> bool:
     name = ""
     try:
         handle, name = tempfile.mkstemp(prefix=f".{file}-", dir=folder)

@@ -1,6 +1,7 @@
 """PyTorch's compiler (``torch.compile`` with Inductor)."""
 
 import os
+import shlex
 import shutil
 
 import torch
@@ -59,5 +60,10 @@ class CompileBackend:
 
 
 def _has_compiler() -> bool:
-    named = os.environ.get("CXX")
-    return any(shutil.which(name) for name in ([named] if named else ["g++", "clang++", "cl"]))
+    named = os.environ.get("CXX", "").strip()
+    if not named or shutil.which(named):
+        return any(shutil.which(name) for name in ([named] if named else ["g++", "clang++", "cl"]))
+    try:
+        return shutil.which(shlex.split(named)[0]) is not None  # as in CXX="ccache g++"
+    except ValueError:  # a quotation mark without its partner
+        return False

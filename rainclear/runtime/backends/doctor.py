@@ -35,16 +35,19 @@ def examine(
 
     Returns:
         Plain values for JSON: ``machine``, ``device``, ``backends`` (name to whether it is usable,
-        and why not), ``cache`` and ``auto`` (backend, reason and timings).
+        and why not), ``cache`` and ``auto`` (backend, reason, timings, when they were
+        measured and the load average then).
 
     Raises:
         ModelError: The model is unknown or has no weights.
-        DeviceError: This machine has no such device.
+        DeviceError: This machine has no such device, or the model no such precision there.
     """
     folder = find_model(model)
     descriptor = network_of(folder.spec.architecture)
     where = resolve_device(device)
     network = load_single(model)
+    # A precision that is unknown or impossible here is one error, not one for each backend.
+    make_program(network, descriptor, backend="eager", device=where, precision=precision)
     usable: dict[str, Any] = {}
     for name in BACKENDS:
         try:
@@ -61,19 +64,23 @@ def examine(
     choice = tune(network, descriptor, subject, padded) if run else known_choice(subject, padded)
     label = f"{padded[1]}x{padded[0]}"
     if choice is None:
-        weighed = ", ".join(name for name in candidates(where) if usable[name]["usable"])
+        weighed = ", ".join(name for name in candidates(where, precision) if usable[name]["usable"])
         auto: dict[str, Any] = {
             "backend": "eager",
             "reason": f"{label} was not measured on this machine yet: the first video of some "
             f"length, or --measure, will time {weighed}",
+            "measured": None,
+            "load": None,
             "timings": [],
         }
     else:
-        rows = [row.model_dump() for row in choice.timings]
+        known = choice.model_dump(mode="json")
         auto = {
             "backend": next(name for name in choice.ranking if usable[name]["usable"]),
             "reason": f"fastest of those whose pictures agree with PyTorch's at {label}",
-            "timings": rows,
+            "measured": known["measured"],
+            "load": known["load"],
+            "timings": known["timings"],
         }
     kept = cache_folder()
     return {

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["PACKAGES", "Machine", "inspect_machine"]
+__all__ = ["PACKAGES", "Machine", "inspect_machine", "load_average"]
 
 PACKAGES = ("torch", "openvino", "onnxruntime", "onnxruntime-gpu", "onnx", "nncf", "tensorrt")
 
@@ -68,6 +68,14 @@ def inspect_machine() -> Machine:
         gpus=tuple(torch.cuda.get_device_name(i) for i in range(count)),
         packages={name: _version(name) for name in PACKAGES},
     )
+
+
+def load_average() -> float | None:
+    """Programs that wanted to run in the last minute, on average; ``None`` on Windows."""
+    try:
+        return round(os.getloadavg()[0], 2)
+    except (AttributeError, OSError):
+        return None
 
 
 def _cpuinfo() -> dict[str, str]:

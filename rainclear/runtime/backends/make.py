@@ -76,7 +76,8 @@ def make_backend(name: BackendName, program: Program) -> Backend:
     """The backend of that name for ``program``; its packages are imported now.
 
     Raises:
-        DeviceError: A package is missing (the message names the extra), or it does not run here.
+        DeviceError: A package is missing (the message names the extra) or cannot be imported, or
+            it does not run here.
         ModelError: The network does not fit a graph.
     """
     module, kind = _HOMES[name]

@@ -10,6 +10,8 @@ import sys
 import threading
 from typing import Any
 
+from rainclear.errors import DeviceError
+
 __all__ = ["import_quietly"]
 
 _TELEMETRY = "openvino_telemetry"
@@ -20,7 +22,8 @@ def import_quietly(name: str) -> Any:
     """The module ``name``; nothing is counted or sent.
 
     Raises:
-        ImportError: It cannot be imported.
+        DeviceError: It cannot be imported: one of its libraries is missing, say, or of another
+            version. Whatever a broken package raises becomes this one line.
     """
     with _LOCK:
         hidden = _TELEMETRY not in sys.modules
@@ -28,6 +31,13 @@ def import_quietly(name: str) -> Any:
             sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
         try:
             return importlib.import_module(name)
+        except Exception as error:
+            reason = (str(error).splitlines() or [""])[0]
+            package = name.partition(".")[0]
+            raise DeviceError(
+                f"the package {package} cannot be imported ({type(error).__name__}: {reason}); "
+                f"install it again: pip install --force-reinstall {package}"
+            ) from error
         finally:
             if hidden:
                 sys.modules.pop(_TELEMETRY, None)

@@ -1,6 +1,5 @@
 import json
-import os
-from types import SimpleNamespace
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -8,7 +7,7 @@ import torch
 
 from rainclear import Derainer
 from rainclear.errors import DeviceError
-from rainclear.runtime.backends import auto, measure
+from rainclear.runtime.backends import auto
 from rainclear.runtime.backends import cache as cache_module
 from rainclear.runtime.backends.auto import (
     AutoBackend,
@@ -18,35 +17,8 @@ from rainclear.runtime.backends.auto import (
     known_choice,
     tune,
 )
-from rainclear.runtime.backends.eager import EagerBackend
-from rainclear.runtime.backends.make import make_backend
-from rainclear.runtime.backends.measure import Timing, agreement, moving_frames
 
 SIZE = (48, 64)
-
-
-@pytest.fixture
-def subject(cpu):
-    return Subject(model="tiny-123", device=cpu, precision="fp32")
-
-
-@pytest.fixture
-def timed(monkeypatch):
-    """Lets the tests say how fast each backend is."""
-    calls = []
-
-    def set_times(**ms):
-        def fake(network, descriptor, size, *, names, device, precision):
-            calls.append(size)
-            return [
-                Timing(backend=n, ms=ms[n]) if n in ms else Timing(backend=n, problem="missing")
-                for n in names
-            ]
-
-        monkeypatch.setattr(auto, "measure", fake)
-        return calls
-
-    return set_times
 
 
 def test_the_fastest_is_chosen_and_remembered(network, descriptor, subject, timed):
@@ -86,16 +58,6 @@ def test_a_damaged_cache_is_no_cache(subject, cache, content):
     assert known_choice(subject, SIZE) is None
 
 
-def test_the_cache_keeps_other_keys_and_leaves_no_partial_file(cache):
-    from rainclear.runtime.backends.cache import load, store
-
-    assert store("a.json", "x", 1) and store("a.json", "y", [2])
-    assert load("a.json") == {"x": 1, "y": [2]}
-    assert not store("a.json", "z", object())
-    assert os.listdir(cache) == ["a.json"]
-    assert json.loads((cache / "a.json").read_text()) == {"x": 1, "y": [2]}
-
-
 def test_a_cache_that_cannot_be_written_does_no_harm(
     network, descriptor, subject, timed, monkeypatch, tmp_path
 ):
@@ -109,18 +71,26 @@ def test_a_cache_that_cannot_be_written_does_no_harm(
         assert known_choice(subject, SIZE).backend == "openvino"  # for this process
 
 
-def test_reading_makes_no_folder(cache):
-    from rainclear.runtime.backends.cache import load
-
-    assert load("a.json") == {}
-    assert not cache.exists()
-
-
 def test_candidates():
     on_cpu, on_gpu = candidates(torch.device("cpu")), candidates(torch.device("cuda"))
     assert "compile" not in on_cpu + on_gpu
     assert "tensorrt" in on_gpu and "tensorrt" not in on_cpu
     assert "openvino" in on_cpu and "openvino" not in on_gpu
+
+
+def test_int8_is_for_who_asked_for_no_precision(network, descriptor, cpu, monkeypatch):
+    weighed = {}
+
+    def fake(*_, names, precision, **__):
+        weighed[precision] = names
+        return []
+
+    monkeypatch.setattr(auto, "measure", fake)
+    for precision in ("auto", "fp32", "bf16"):
+        tune(network, descriptor, Subject(model="m", device=cpu, precision=precision), SIZE)
+        assert "openvino" in weighed[precision] and "eager" in weighed[precision]
+    assert "openvino-int8" in weighed["auto"]
+    assert "openvino-int8" not in weighed["fp32"] + weighed["bf16"]
 
 
 def test_short_streams_are_not_measured(network, descriptor, subject, timed):
@@ -137,6 +107,59 @@ def test_short_streams_are_not_measured(network, descriptor, subject, timed):
     assert calls == [SIZE, (720, 1280)]
 
 
+def test_what_takes_long_is_said_once(network, descriptor, subject, timed, caplog):
+    timed(eager=1.0)
+    backend = AutoBackend(network, descriptor, subject)
+    backend.prepare((720, 1280), 1)
+    assert caplog.messages == []
+    backend.prepare((720, 1280), 200)
+    backend.prepare((720, 1280), 200)
+    assert caplog.messages == ["measuring backends for 1280x720 once, which takes some seconds ..."]
+
+
+def test_one_process_measures_at_a_time_and_the_next_finds_it(
+    network, descriptor, subject, timed, monkeypatch
+):
+    calls, held = timed(eager=1.0, openvino=2.0), []
+    real = auto.measure
+
+    def fake(*arguments, **options):
+        assert held == ["measuring"]
+        return real(*arguments, **options)
+
+    @contextmanager
+    def another_was_faster(name, *, patience):
+        if name == "measuring" and not held:
+            other = Choice(backend="openvino", timings=())
+            cache_module.store("backends.json", auto._key(subject, SIZE), other.model_dump())
+        held.append(name)
+        yield
+        held.pop()
+
+    monkeypatch.setattr(auto, "measure", fake)
+    monkeypatch.setattr(auto.cache, "locked", another_was_faster)
+    assert tune(network, descriptor, subject, SIZE, anew=False).backend == "openvino"
+    assert calls == []
+    assert tune(network, descriptor, subject, SIZE).backend == "eager"  # as doctor --measure asks
+    assert calls == [SIZE] and held == []
+
+
+def test_when_and_under_what_load_is_kept(network, descriptor, subject, timed, monkeypatch, cache):
+    timed(eager=1.0)
+    monkeypatch.setattr(auto, "load_average", lambda: 1.25)
+    made = tune(network, descriptor, subject, SIZE)
+    auto._IN_MEMORY.clear()
+    assert known_choice(subject, SIZE) == made
+    assert made.load == 1.25 and made.measured.utcoffset().total_seconds() == 0
+    # What was written without them is still read.
+    stored = json.loads((cache / "backends.json").read_text())
+    ((key, row),) = stored.items()
+    del row["load"], row["measured"]
+    (cache / "backends.json").write_text(json.dumps({key: row}))
+    old = known_choice(subject, SIZE)
+    assert old.backend == "eager" and old.load is None and old.measured is None
+
+
 def test_a_size_switches_to_what_was_measured(network, descriptor, subject, timed):
     pytest.importorskip("onnxruntime")
     timed(eager=2.0, onnxruntime=1.0)
@@ -147,90 +170,10 @@ def test_a_size_switches_to_what_was_measured(network, descriptor, subject, time
     assert backend.chosen((56, 64)).name == "eager"
 
 
-def test_a_choice_that_no_longer_runs_falls_back(network, descriptor, subject, monkeypatch):
-    choice = Choice(backend="tensorrt", timings=())
-    monkeypatch.setattr(auto, "known_choice", lambda *_: choice)
-    assert AutoBackend(network, descriptor, subject).chosen(SIZE).name == "eager"
-
-
-def test_what_was_nearly_as_fast_stands_in(network, descriptor, subject, timed):
-    pytest.importorskip("onnxruntime")
-    timed(eager=9.0, onnxruntime=3.0, **{"openvino-int8": 1.0})  # its file is not there any more
-    backend = AutoBackend(network, descriptor, subject)
-    backend.prepare(SIZE, None)
-    assert known_choice(subject, SIZE).backend == "openvino-int8"
-    assert backend.chosen(SIZE).name == "onnxruntime"
-
-
 def test_an_int8_model_of_another_kind_is_measured_again(subject, monkeypatch):
     before = auto._key(subject, SIZE)
     monkeypatch.setattr(auto, "INT8_REVISION", auto.INT8_REVISION + 1)
     assert auto._key(subject, SIZE) != before
-
-
-def test_measuring_for_real(network, descriptor, cpu):
-    pytest.importorskip("onnxruntime")
-    timings = measure.measure(
-        network,
-        descriptor,
-        SIZE,
-        names=("eager", "onnxruntime", "tensorrt"),
-        device=cpu,
-        precision="fp32",
-    )
-    eager, ort, tensorrt = timings
-    assert eager.error == 0 and ort.error < 0.5
-    assert eager.ms > 0 and ort.ms > 0 and ort.precision == "float32"
-    assert tensorrt.ms is None and "NVIDIA" in tensorrt.problem
-
-
-def test_what_is_far_too_slow_is_not_timed_to_the_end(cpu, monkeypatch):
-    now, calls = [0.0], []
-
-    class Timed:
-        def __init__(self, name, seconds):
-            self.name, self.seconds = name, seconds
-
-        def run(self, batch, state):
-            calls.append(self.name)
-            now[0] += self.seconds
-            return SimpleNamespace(state=None)
-
-    monkeypatch.setattr(measure.time, "perf_counter", lambda: now[0])
-    ready = {"eager": Timed("eager", 0.9), "openvino": Timed("openvino", 0.3)}
-    ready["onnxruntime"] = Timed("onnxruntime", 0.5)
-    ms = measure._take_turns(ready, moving_frames(SIZE, 1), cpu)
-    assert ms == pytest.approx({"eager": 900, "openvino": 300, "onnxruntime": 500})
-    assert calls.count("eager") == 2 < calls.count("onnxruntime") == calls.count("openvino")
-
-
-def test_wrong_pictures_are_never_chosen(network, descriptor, cpu, monkeypatch):
-    class Wrong(EagerBackend):
-        def run(self, batch, state):
-            out = super().run(batch, state)
-            return out._replace(image=out.image + 3 / 255 * batch.mean())
-
-    real = make_backend
-
-    def make(name, program):
-        return Wrong(program) if name == "onnxruntime" else real(name, program)
-
-    monkeypatch.setattr(measure, "make_backend", make)
-    eager, wrong = measure.measure(
-        network,
-        descriptor,
-        SIZE,
-        names=("eager", "onnxruntime"),
-        device=cpu,
-        precision="fp32",
-    )
-    assert eager.ms is not None
-    # 1.5 levels are within 2/255 and pass; make it worse and they do not.
-    assert wrong.ms is not None and 1 < wrong.error < 2
-    frames = moving_frames(SIZE, 2)
-    far = [torch.zeros_like(f) for f in frames]
-    backend = EagerBackend(measure.Program(network=network, descriptor=descriptor, device=cpu))
-    assert "differ by up to" in agreement(backend, far, frames).problem
 
 
 def test_a_derainer_prepares_the_padded_size(tiny_model, timed):

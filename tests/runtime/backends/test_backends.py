@@ -149,6 +149,30 @@ def test_a_missing_package_names_its_extra(make, monkeypatch, name):
         make(name)
 
 
+@pytest.mark.parametrize("error", ["ImportError", "OSError", "AttributeError"])
+@pytest.mark.parametrize(
+    ("name", "package"),
+    [("openvino", "openvino"), ("onnxruntime", "onnxruntime"), ("onnxruntime", "onnx")],
+)
+def test_a_broken_package_is_named_with_the_remedy(make, break_package, name, package, error):
+    if not installed("onnxruntime"):
+        pytest.skip("onnxruntime is not installed")
+    break_package(package, f"raise {error}('libtbb.so.12: cannot open\\nmany lines')")
+    with pytest.raises(DeviceError) as caught:
+        make(name)
+    assert str(caught.value) == (
+        f"backend {name!r}: the package {package} cannot be imported ({error}: libtbb.so.12: "
+        f"cannot open); install it again: pip install --force-reinstall {package}, or use "
+        "--backend eager"
+    )
+
+
+def test_a_folder_that_was_left_behind_is_no_package(make, break_package):
+    break_package("openvino", None)
+    with pytest.raises(DeviceError, match="openvino, which is not installed"):
+        make("openvino")
+
+
 def test_tensorrt_needs_a_gpu(make):
     with pytest.raises(DeviceError, match=r"'tensorrt' needs an NVIDIA GPU.*--device cuda"):
         make("tensorrt")

@@ -1,0 +1,96 @@
+"""What values the convolutions of a network read, and the 256 steps that hold them best."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from rainclear.errors import ConfigError
+from rainclear.export.frames import rainy_pairs
+from rainclear.nn.reparam import RepConv2d
+
+__all__ = ["RAIN", "Clip", "Samples", "best_range", "convolutions", "halves", "rained", "shown"]
+
+RAIN = ("moderate", "heavy")
+"""Presets that ranges are found with, beside dry frames."""
+
+_LEAST_FRAMES = 8
+_SAMPLES = 20_000  # of what a layer reads of a frame
+_SHARES = tuple(0.3 + 0.05 * i for i in range(15))
+"""Of the whole range of what a layer reads; beyond it values are cut off."""
+
+Clip = list[tuple[Tensor, Tensor]]
+
+
+def halves(clean: Sequence[Tensor], name: str = "the clip") -> tuple[list[Tensor], list[Tensor]]:
+    """The half of a clip that tells the ranges, and the half that they are judged on.
+
+    Raises:
+        ConfigError: It is too short.
+    """
+    if len(clean) < _LEAST_FRAMES:
+        raise ConfigError(
+            f"--calibrate: {name} has {len(clean)} frames; at least {_LEAST_FRAMES} are needed"
+        )
+    half = len(clean) // 2
+    return list(clean[:half]), list(clean[half:])
+
+
+def rained(clean: Sequence[Tensor]) -> dict[str, Clip]:
+    """A clip in moderate and in heavy rain and dry: (frame, clean) for each frame."""
+    clips = {kind: rainy_pairs(list(clean), kind) for kind in RAIN}
+    return clips | {"dry": [(frame, frame) for frame in clean]}
+
+
+def convolutions(graph: nn.Module) -> list[str]:
+    """Names of the convolutions in a network that is folded."""
+    return [n for n, layer in graph.named_modules() if isinstance(layer, nn.Conv2d | RepConv2d)]
+
+
+@contextlib.contextmanager
+def shown(
+    graph: nn.Module, names: Sequence[str], see: Callable[[str, Tensor], None]
+) -> Iterator[None]:
+    """Show what layers read, by their names, whenever the graph runs."""
+
+    def hook(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        return lambda _, given: see(name, given[0])
+
+    hooks = [graph.get_submodule(n).register_forward_pre_hook(hook(n)) for n in names]
+    try:
+        yield
+    finally:
+        for handle in hooks:
+            handle.remove()
+
+
+class Samples:
+    """Some of what each layer read; :func:`shown` hands it to :meth:`add`."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, list[Tensor]] = {}
+
+    def add(self, name: str, given: Tensor) -> None:
+        """Take samples of what a layer read."""
+        values = given.flatten()
+        some = values[:: max(1, values.numel() // _SAMPLES)]
+        self._seen.setdefault(name, []).append(torch.cat([some, torch.stack(values.aminmax())]))
+
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """By layer; see :func:`best_range`."""
+        return {name: best_range(torch.cat(values)) for name, values in self._seen.items()}
+
+
+def best_range(values: Tensor) -> tuple[float, float]:
+    """Ends with the least squared error of 256 steps between them."""
+    low, high = min(float(values.min()), 0.0), max(float(values.max()), 1e-6)
+    best = low, high
+    least = float("inf")
+    for share in _SHARES:
+        step = share * (high - low) / 255
+        zero = round(-share * low / step)
+        error = float((((values / step).round().clamp(-zero, 255 - zero) * step) - values).norm())
+        if error < least:
+            best, least = (share * low, share * high), error
+    return best
