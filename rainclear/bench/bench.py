@@ -15,10 +15,9 @@ from rainclear.bench.endtoend import EndToEnd, derain_clip
 from rainclear.bench.plan import BenchOptions, Plan, make_plan, nothing_left
 from rainclear.bench.quality import Quality, check_clean, score
 from rainclear.bench.subject import Cost
-from rainclear.bench.system import load_average
 from rainclear.bench.timing import Row, Task, time_task
 from rainclear.errors import RainclearError
-from rainclear.runtime.backends.machine import inspect_machine
+from rainclear.runtime.backends.machine import inspect_machine, load_average
 
 __all__ = ["run_bench"]
 

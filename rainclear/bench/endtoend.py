@@ -8,13 +8,12 @@ from pathlib import Path
 
 import torch
 
-from rainclear.bench.system import peak_memory_mb
 from rainclear.frame import Frame
 from rainclear.runtime.backends.machine import inspect_machine
 from rainclear.runtime.derainer import Derainer
 from rainclear.runtime.executor import Executor
 from rainclear.runtime.jobs import EncodeOptions, JobReport, derain_video
-from rainclear.runtime.memory import keep_freed_memory
+from rainclear.runtime.memory import keep_freed_memory, peak_rss_mb
 from rainclear.video import VideoReader, VideoWriter
 
 __all__ = ["EndToEnd", "derain_clip"]
@@ -97,7 +96,7 @@ def derain_clip(
             derainer.process(frame.pixels)
     out = clip.with_name(f"derained-{clip.name}")
     report = derain_video(clip, out, derainer=derainer, overwrite=True)
-    peak = peak_memory_mb()
+    peak = peak_rss_mb() or None
     return EndToEnd(
         frames=report.frames,
         seconds=report.seconds,

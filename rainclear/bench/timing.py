@@ -12,10 +12,10 @@ from torch import Tensor
 from rainclear.bench.ceiling import FORMATS, INT8
 from rainclear.bench.isolate import keep_memory
 from rainclear.bench.subject import load_subject, padded
-from rainclear.bench.system import peak_memory_mb
 from rainclear.runtime.backends.base import Backend, BackendName
 from rainclear.runtime.backends.make import make_backend, make_program
 from rainclear.runtime.backends.measure import feed, moving_frames
+from rainclear.runtime.memory import peak_rss_mb
 
 __all__ = ["FORMAT_NAMES", "Row", "Task", "format_name", "time_task"]
 
@@ -135,7 +135,7 @@ def time_task(task: Task) -> Row:
         ms_median=1000 * statistics.median(wall),
         ms_p95=1000 * float(np.percentile(wall, 95)),
         cpu_ms_median=1000 * statistics.median(cpu),
-        peak_memory_mb=peak_memory_mb(),
+        peak_memory_mb=peak_rss_mb() or None,
         peak_gpu_memory_mb=on_gpu,
         memory_kept=kept,
     )

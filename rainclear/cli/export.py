@@ -109,7 +109,7 @@ def export(
 def _keep(model: str, clips: list[Path], size: str) -> None:
     from rainclear.cli.doctor import parse_size
     from rainclear.export.export import check_size
-    from rainclear.export.int8_blocks import keep_int8
+    from rainclear.export.int8_backend import keep_int8
 
     chosen = parse_size(size, rows_first=True)
     check_size(model, chosen)

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -9,11 +10,28 @@ from torch import Tensor, nn
 from rainclear.errors import ConfigError
 from rainclear.export.frames import rainy_pairs
 from rainclear.nn.reparam import RepConv2d
+from rainclear.runtime.backends.base import start_state
+from rainclear.runtime.backends.graph import Graph
 
-__all__ = ["RAIN", "Clip", "Samples", "best_range", "convolutions", "halves", "rained", "shown"]
+__all__ = [
+    "RAIN",
+    "Clip",
+    "Samples",
+    "best_range",
+    "convolutions",
+    "fed",
+    "halves",
+    "picture_ranges",
+    "rained",
+    "shown",
+]
 
 RAIN = ("moderate", "heavy")
 """Presets that ranges are found with, beside dry frames."""
+
+_FLOAT = {"stem", "stem_change", "shallow", "head", "refine_image", "tail", "unveil"}
+"""Parts of networks that stay in float: they read or give pictures, lift the veil, which decides how
+bright a frame becomes, or tell it of flat parts of the picture."""
 
 _LEAST_FRAMES = 8
 _SAMPLES = 20_000  # of what a layer reads of a frame
@@ -94,3 +112,36 @@ def best_range(values: Tensor) -> tuple[float, float]:
         if error < least:
             best, least = (share * low, share * high), error
     return best
+
+
+@torch.no_grad()
+def picture_ranges(graph: Graph, clips: Sequence[Clip]) -> dict[str, tuple[float, float]]:
+    """The ranges of a network over pictures, by the names of its layers.
+
+    Left out are those that read or give pictures, the veil's and depthwise ones.
+    """
+    names = [
+        name
+        for name in convolutions(graph)
+        if not _FLOAT.intersection(name.split("."))
+        and getattr(graph.get_submodule(name), "groups", 1) == 1
+    ]
+    samples = Samples()
+    with shown(graph, names, samples.add):
+        for clip in clips:
+            fed(graph, [frame for frame, _ in clip])
+    return samples.ranges()
+
+
+@torch.no_grad()
+def fed(graph: Graph, frames: Sequence[Tensor]) -> list[dict[str, Any]]:
+    """Inputs of each frame with the state that belongs to it, as arrays by name."""
+    signature, feeds = graph.signature, []
+    state = [t.clone() for t in start_state(graph.network, frames[0])]
+    for frame in frames:
+        inputs = [frame, *state]
+        named = dict(zip(signature.outputs, graph(*inputs), strict=True))
+        state = [named[source].clone() for source in signature.feedback.values()]
+        arrays = [t.contiguous().numpy() for t in inputs]
+        feeds.append(dict(zip(signature.inputs, arrays, strict=True)))
+    return feeds

@@ -7,17 +7,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from rainclear.errors import ConfigError, ModelError
 from rainclear.export.artefact import Artefact
 from rainclear.export.check import psnr, run_clip, runner
 from rainclear.export.frames import rainy_pairs
-from rainclear.export.int8_ranges import Samples, convolutions, halves, rained, shown
+from rainclear.export.int8_ranges import fed, halves, picture_ranges, rained
 from rainclear.export.onnx_file import OnnxFile
 from rainclear.export.openvino_file import OpenVinoFile
-from rainclear.runtime.backends.base import start_state
 from rainclear.runtime.backends.graph import Graph
 from rainclear.runtime.backends.openvino_quantise import quantise_openvino
 from rainclear.runtime.backends.quiet import import_quietly
@@ -26,10 +24,6 @@ __all__ = ["MAX_LOSS_DB", "quantise"]
 
 MAX_LOSS_DB = 0.2
 """PSNR that int8 may cost."""
-
-_FLOAT = {"stem", "stem_change", "head", "refine_image", "tail", "unveil"}
-"""Parts of networks that stay in float: they read or give pictures, or lift the veil, which decides
-how bright a frame becomes."""
 
 
 def quantise(
@@ -74,43 +68,18 @@ def quantise(
     return result, {k: round(v, 3) if isinstance(v, float) else v for k, v in figures.items()}
 
 
-@torch.no_grad()
 def _by_ranges(artefact: OpenVinoFile, graph: Graph, clean: Sequence[Tensor]) -> OpenVinoFile:
-    names = [
-        name
-        for name in convolutions(graph)
-        if not _FLOAT.intersection(name.split("."))
-        and getattr(graph.get_submodule(name), "groups", 1) == 1
-    ]
-    samples = Samples()
-    with shown(graph, names, samples.add):
-        for pairs in rained(clean).values():
-            _feeds(graph, [frame for frame, _ in pairs])
-    quantise_openvino(artefact.model, graph, samples.ranges())
+    quantise_openvino(artefact.model, graph, picture_ranges(graph, list(rained(clean).values())))
     inner = import_quietly("openvino._offline_transformations")
     inner.compress_quantize_weights_transformation(artefact.model)  # as bytes in the file too
     return OpenVinoFile(artefact.model)
-
-
-@torch.no_grad()
-def _feeds(graph: Graph, frames: Sequence[Tensor]) -> list[dict[str, Any]]:
-    """Inputs of each frame with the state that belongs to it, as arrays by name."""
-    signature, feeds = graph.signature, []
-    state = [t.clone() for t in start_state(graph.network, frames[0])]
-    for frame in frames:
-        inputs = [frame, *state]
-        named = dict(zip(signature.outputs, graph(*inputs), strict=True))
-        state = [named[source].clone() for source in signature.feedback.values()]
-        arrays = [t.contiguous().numpy() for t in inputs]
-        feeds.append(dict(zip(signature.inputs, arrays, strict=True)))
-    return feeds
 
 
 def _by_onnxruntime(artefact: OnnxFile, graph: Graph, clean: Sequence[Tensor]) -> OnnxFile:
     import onnx
     from onnxruntime import quantization as q
 
-    feeds = _feeds(graph, [frame for frame, _ in rainy_pairs(list(clean))])
+    feeds = fed(graph, [frame for frame, _ in rainy_pairs(list(clean))])
 
     class Reader(q.CalibrationDataReader):
         def __init__(self) -> None:

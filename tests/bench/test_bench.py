@@ -257,8 +257,8 @@ def test_int8_has_a_ceiling_of_its_own(in_this_process):
 
 def test_a_system_that_tells_neither_load_nor_memory(tiny_model, in_this_process, monkeypatch):
     monkeypatch.setattr(bench, "load_average", lambda: None)
-    monkeypatch.setattr(timing, "peak_memory_mb", lambda: None)
-    monkeypatch.setattr(endtoend, "peak_memory_mb", lambda: None)
+    monkeypatch.setattr(timing, "peak_rss_mb", lambda: 0.0)
+    monkeypatch.setattr(endtoend, "peak_rss_mb", lambda: 0.0)
     made = bench.run_bench(quick(tiny_model, backends=("eager",), clip_frames=4))
     assert made["machine"]["load"] is None and made["end_to_end"]["peak_memory_mb"] is None
     assert "| – |\n" in table(made) and "MiB." not in table(made)

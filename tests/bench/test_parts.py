@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from rainclear.bench import bench, ceiling, clip, endtoend, isolate, subject, system, timing
+from rainclear.bench import bench, ceiling, clip, endtoend, isolate, subject, timing
 from rainclear.bench.endtoend import EndToEnd
 from rainclear.bench.plan import BenchOptions, Plan
 from rainclear.cli.doctor import parse_size
 from rainclear.errors import ConfigError, StageError
 from rainclear.runtime import memory
+from rainclear.runtime.backends import machine
 from rainclear.runtime.load import load_model
 from rainclear.runtime.memory import peak_rss_mb
 from rainclear.video import VideoReader
@@ -71,7 +72,7 @@ def test_a_system_that_does_not_tell_of_load_and_memory(monkeypatch):
     monkeypatch.delattr(os, "getloadavg")
     monkeypatch.setitem(sys.modules, "resource", None)
     monkeypatch.setattr(memory, "_STATUS", Path("nowhere"))
-    assert system.load_average() is None and system.peak_memory_mb() is None
+    assert machine.load_average() is None and memory.peak_rss_mb() == 0
 
 
 def test_a_process_of_its_own():

@@ -16,12 +16,12 @@ def test_options_of_a_file_need_a_file(rainclear, tiny_model, make_picture, opti
 
 def test_the_size_of_clips_that_tell_ranges(rainclear, tiny_model, make_picture, monkeypatch):
     from rainclear.errors import ModelError
-    from rainclear.export import int8_blocks
+    from rainclear.export import int8_backend
 
     def keep(model, clips, *, size):
         raise ModelError(f"seen {size}")
 
-    monkeypatch.setattr(int8_blocks, "keep_int8", keep)
+    monkeypatch.setattr(int8_backend, "keep_int8", keep)
     options = ("--int8", "--calibrate", make_picture())
     assert "seen (360, 640)" in rainclear("export", tiny_model, *options).error
     assert "seen (48, 64)" in rainclear("export", tiny_model, *options, "--size", "48x64").error

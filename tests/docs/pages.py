@@ -27,7 +27,7 @@ NOT_RUN = {
 
 NEEDS = {
     r"yolo|detect": ("ultralytics", "shared/detectors/yolo11n.pt"),
-    r"--int8|\.xml\b|openvino": ("openvino", "nncf"),
+    r"--int8|\.xml\b|openvino": ("openvino", "onnx"),
     r"\btorchrun\b|--devices [2-9]": ("lightning_fabric",),
     r"rainclear serve": ("gradio",),
     r"--engine ray|^ray ": ("ray",),

@@ -62,7 +62,7 @@ def _rainclear(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", command)
     monkeypatch.setattr("shellingham.detect_shell", lambda: ("bash", "/bin/bash"))
     # What 8 bits cost on a few small frames says nothing; on them the command would refuse.
-    for module in ("quantise", "int8_blocks"):
+    for module in ("quantise", "int8_backend"):
         monkeypatch.setattr(f"rainclear.export.{module}.MAX_LOSS_DB", 10.0)
     try:
         main()

@@ -11,7 +11,7 @@ import torch
 
 __all__ = ["PACKAGES", "Machine", "inspect_machine", "load_average"]
 
-PACKAGES = ("torch", "openvino", "onnxruntime", "onnxruntime-gpu", "onnx", "nncf", "tensorrt")
+PACKAGES = ("torch", "openvino", "onnxruntime", "onnxruntime-gpu", "onnx", "tensorrt")
 
 _FEATURES = {
     "AVX2": ("avx2",),

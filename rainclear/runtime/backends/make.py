@@ -20,7 +20,7 @@ FORMATS: dict[BackendName, tuple[str, ...]] = {
     "openvino": ("fp32", "bf16"),
     "openvino-int8": ("fp32", "bf16"),
     "onnxruntime": ("fp32",),
-    "tensorrt": ("fp32", "fp16"),
+    "tensorrt": ("fp32",),
 }
 """Number formats that each backend computes in; ONNX Runtime has no fast bf16 on a CPU.
 

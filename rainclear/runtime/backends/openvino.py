@@ -22,7 +22,7 @@ from rainclear.runtime.backends.quiet import import_quietly
 from rainclear.runtime.backends.static import KEPT, GraphBackend, Runner
 from rainclear.runtime.device import one_thread
 
-__all__ = ["OpenVinoBackend"]
+__all__ = ["OpenVinoBackend", "read_model"]
 
 _UNIT = 1 / 255
 
@@ -102,11 +102,11 @@ class OpenVinoBackend(GraphBackend):
         """The graph over blocks for inputs of these shapes."""
         assert self._graph is not None
         names = BLOCK_INPUTS, self._graph.outputs
-        return _read(core, traced(self._graph, tuple(inputs), names=names))
+        return read_model(core, traced(self._graph, tuple(inputs), names=names))
 
     def _load(self, model: bytes, inputs: Sequence[Tensor]) -> Runner:
         core = import_quietly("openvino").Core()
-        return self._compile(core, _read(core, model))
+        return self._compile(core, read_model(core, model))
 
     def _compile(self, core: Any, model: Any) -> Runner:
         openvino = import_quietly("openvino")
@@ -141,7 +141,12 @@ class OpenVinoBackend(GraphBackend):
         return run
 
 
-def _read(core: Any, model: bytes) -> Any:
+def read_model(core: Any, model: bytes) -> Any:
+    """An ``openvino.Model`` from ONNX.
+
+    Raises:
+        DeviceError: OpenVINO does not read it.
+    """
     try:
         return core.read_model(model)
     except RuntimeError as error:

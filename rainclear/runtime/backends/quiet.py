@@ -1,8 +1,8 @@
-"""Imports OpenVINO and NNCF without their telemetry.
+"""Imports OpenVINO without its telemetry.
 
-Both count their uses with ``openvino_telemetry``, a package that they install along: importing
-OpenVINO is enough to write an identifier below the home folder and to send an event. Without that
-package they fall back to stubs, so it is hidden while they are imported.
+It counts its uses with ``openvino_telemetry``, a package that it installs along: importing it is
+enough to write an identifier below the home folder and to send an event. Without that package it
+falls back to a stub, so it is hidden while OpenVINO is imported.
 """
 
 import importlib

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from rainclear.errors import ConfigError, DeviceError, ModelError, OutputError
-from rainclear.export import int8_blocks
-from rainclear.export.int8_blocks import keep_int8
+from rainclear.export import int8_backend
+from rainclear.export.int8_backend import keep_int8
 from rainclear.nn.registry import NETWORKS
 from rainclear.runtime.backends.base import Program
 from rainclear.runtime.backends.int8_files import Int8Ranges, int8_file, kept_int8
@@ -37,7 +37,7 @@ def program(tiny_model):
 
 @needs_openvino
 def test_kept_ranges_run_as_backend(tiny_model, clip, program, monkeypatch):
-    monkeypatch.setattr(int8_blocks, "MAX_LOSS_DB", 5.0)  # random weights
+    monkeypatch.setattr(int8_backend, "MAX_LOSS_DB", 5.0)  # random weights
     with pytest.raises(DeviceError, match=r"knows no ranges.*rainclear export"):
         make_backend("openvino-int8", program)
     path, found = keep_int8(str(tiny_model), [clip, clip], size=(48, 64))
@@ -57,7 +57,7 @@ def test_kept_ranges_run_as_backend(tiny_model, clip, program, monkeypatch):
 
 @needs_openvino
 def test_what_costs_too_much_is_not_kept(tiny_model, clip, monkeypatch):
-    monkeypatch.setattr(int8_blocks, "MAX_LOSS_DB", -100.0)
+    monkeypatch.setattr(int8_backend, "MAX_LOSS_DB", -100.0)
     with pytest.raises(ModelError, match=r"int8 costs .* dB.*nothing was kept"):
         keep_int8(str(tiny_model), [clip], size=(48, 64))
     assert kept_int8() == []
@@ -72,7 +72,7 @@ def test_a_short_clip_cannot_calibrate(tiny_model, make_video):
 
 @needs_openvino
 def test_networks_without_blocks_are_refused(tiny_model, clip, monkeypatch):
-    monkeypatch.setattr(int8_blocks, "block_graph", lambda *_, **__: None)
+    monkeypatch.setattr(int8_backend, "block_graph", lambda *_, **__: None)
     with pytest.raises(ModelError, match=r"no graph over blocks.*--out FILE"):
         keep_int8(str(tiny_model), [clip])
 
@@ -80,7 +80,7 @@ def test_networks_without_blocks_are_refused(tiny_model, clip, monkeypatch):
 @needs_openvino
 def test_nothing_is_measured_without_a_place_for_it(tiny_model, clip, monkeypatch):
     monkeypatch.setenv("RAINCLEAR_CACHE", "")
-    monkeypatch.setattr(int8_blocks, "find_ranges", None)
+    monkeypatch.setattr(int8_backend, "find_ranges", None)
     with pytest.raises(OutputError, match="RAINCLEAR_CACHE"):
         keep_int8(str(tiny_model), [clip])
 
@@ -93,16 +93,16 @@ def test_ranges_have_the_least_error():
         step = (high - low) / 255
         return float(((values.clamp(low, high) / step).round() * step - values).square().mean())
 
-    low, high = int8_blocks._range(values)
+    low, high = int8_backend._range(values)
     assert values.min() < low < 0 < high < 0.9 * values.max()
     assert error(low, high) < 0.9 * error(float(values.min()), float(values.max()))
     assert error(low, high) < error(low / 2, high / 2)
-    assert int8_blocks._range(torch.zeros(9)) == pytest.approx((0, 1e-6), abs=1e-6)
+    assert int8_backend._range(torch.zeros(9)) == pytest.approx((0, 1e-6), abs=1e-6)
 
 
 @needs_openvino
 def test_the_file_is_readable(tiny_model, clip, monkeypatch):
-    monkeypatch.setattr(int8_blocks, "MAX_LOSS_DB", 5.0)
+    monkeypatch.setattr(int8_backend, "MAX_LOSS_DB", 5.0)
     path, _ = keep_int8(str(tiny_model), [clip], size=(48, 64))
     record = json.loads(path.read_text())
     assert record["model"] == "tiny" and record["ranges"]["network.stem"] == [-128.0, 127.0]

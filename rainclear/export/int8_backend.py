@@ -12,12 +12,21 @@ from rainclear.errors import ModelError, OutputError
 from rainclear.export.artefact import require_extra
 from rainclear.export.check import psnr
 from rainclear.export.frames import clip_frames
-from rainclear.export.int8_ranges import RAIN, Clip, Samples, convolutions, halves, rained, shown
-from rainclear.export.int8_ranges import best_range as _range  # noqa: F401
+from rainclear.export.int8_ranges import (
+    RAIN,
+    Clip,
+    Samples,
+    convolutions,
+    halves,
+    picture_ranges,
+    rained,
+    shown,
+)
 from rainclear.export.quantise import MAX_LOSS_DB
 from rainclear.nn.recurrent import RecurrentDDAiAM
 from rainclear.runtime.backends.base import Program
 from rainclear.runtime.backends.blocks import block_graph
+from rainclear.runtime.backends.graph import Graph, signature_of
 from rainclear.runtime.backends.int8_files import (
     INT8_REVISION,
     Int8Ranges,
@@ -26,6 +35,7 @@ from rainclear.runtime.backends.int8_files import (
 )
 from rainclear.runtime.backends.int8_graph import EXACT, READERS, Int8Graph, quantisable
 from rainclear.runtime.backends.layout import to_blocks
+from rainclear.runtime.backends.measure import feed
 from rainclear.runtime.backends.openvino import OpenVinoBackend
 from rainclear.runtime.backends.openvino_int8 import OpenVinoInt8Backend
 from rainclear.runtime.load import load_single, network_of
@@ -100,25 +110,27 @@ def find_ranges(
     Raises:
         ConfigError: A clip is too short.
         InputError: One cannot be read.
-        ModelError: The network has no graph over blocks, OpenVINO is missing, or int8 costs more
-            than 0.2 dB.
+        ModelError: The network does not fit a graph, OpenVINO is missing, or int8 costs more than
+            0.2 dB.
     """
     require_extra("openvino", "openvino", "--int8")
     network = load_single(model)
-    if block_graph(network, byte=True) is None:
-        raise ModelError(
-            f"model {model!r} has no graph over blocks of pixels, which --backend openvino-int8 "
-            "runs; give --out FILE to export an int8 file instead"
-        )
     first, second = [], []
     for clip in clips:
         calibrates, judges = halves(clip_frames(clip, size, frames), str(clip))
         first.append(calibrates)
         second.append(judges)
-    graph = Int8Graph(cast(RecurrentDDAiAM, network)).eval()
+    descriptor = network_of(find_model(model).spec.architecture)
+    program = Program(network=network, descriptor=descriptor, device=torch.device("cpu"))
     played = [pairs for clean in first for pairs in rained(clean).values()]
-    factors = _factors(graph, played)
-    graph.even_out(factors)
+    factors: tuple[float, ...] = ()
+    if block_graph(network, byte=True) is None:
+        found = picture_ranges(Graph(network, signature_of(network, descriptor)).eval(), played)
+    else:
+        graph = Int8Graph(cast(RecurrentDDAiAM, network)).eval()
+        factors = _factors(graph, played)
+        graph.even_out(factors)
+        found = _ranges(graph, played)
     ranges = Int8Ranges(
         revision=INT8_REVISION,
         weights=weights_digest(network),
@@ -126,11 +138,9 @@ def find_ranges(
         clips=tuple(clip.name for clip in clips),
         frames=sum(map(len, second)),
         psnr_db={},
-        ranges=_ranges(graph, played),
+        ranges=found,
         factors=factors,
     )
-    descriptor = network_of(find_model(model).spec.architecture)
-    program = Program(network=network, descriptor=descriptor, device=torch.device("cpu"))
     backends = OpenVinoBackend(program), OpenVinoInt8Backend(program, ranges)
     return ranges.model_copy(update={"psnr_db": _judge(*backends, second)})
 
@@ -206,11 +216,14 @@ def _judge(
 
 def _played(backend: OpenVinoBackend, clip: Clip) -> list[Tensor]:
     """Pictures 1×3×H×W in [0, 1], state carried."""
+    frames = [(255 * rainy).round().div(255) for rainy, _ in clip]
+    run, given = feed(backend, frames)
     state, pictures = None, []
-    for rainy, _ in clip:
-        out = backend.run_bytes(_levels(rainy), state)
-        state = out.state
-        pictures.append(out.image.float().mul(1 / 255).contiguous())
+    for frame in given:
+        out = run(frame, state)
+        state = tuple(t.clone() for t in out.state or ())
+        levels = out.image if out.image.dtype == torch.uint8 else out.image.mul(255).round()
+        pictures.append(levels.float().clamp(0, 255).mul(1 / 255).contiguous())
     return pictures
 
 
