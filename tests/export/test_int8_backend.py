@@ -7,6 +7,7 @@ import torch
 from rainclear.errors import ConfigError, DeviceError, ModelError, OutputError
 from rainclear.export import int8_backend
 from rainclear.export.int8_backend import keep_int8
+from rainclear.export.int8_ranges import best_range
 from rainclear.nn.registry import NETWORKS
 from rainclear.runtime.backends.base import Program
 from rainclear.runtime.backends.int8_files import Int8Ranges, int8_file, kept_int8
@@ -71,10 +72,18 @@ def test_a_short_clip_cannot_calibrate(tiny_model, make_video):
 
 
 @needs_openvino
-def test_networks_without_blocks_are_refused(tiny_model, clip, monkeypatch):
-    monkeypatch.setattr(int8_backend, "block_graph", lambda *_, **__: None)
-    with pytest.raises(ModelError, match=r"no graph over blocks.*--out FILE"):
-        keep_int8(str(tiny_model), [clip])
+def test_networks_without_blocks_run_over_pictures(tiny_model, clip, program, monkeypatch):
+    monkeypatch.setattr(int8_backend, "MAX_LOSS_DB", 5.0)
+    for home in ("rainclear.export.int8_backend", "rainclear.runtime.backends.openvino"):
+        monkeypatch.setattr(f"{home}.block_graph", lambda *_, **__: None)
+    _, found = keep_int8(str(tiny_model), [clip], size=(48, 64))
+    assert found.factors == () and "network.deep.0.first" in found.ranges
+    assert not {"network.stem", "layers.same"} & set(found.ranges)
+    backend, eager = make_backend("openvino-int8", program), make_backend("eager", program)
+    assert not backend.takes_bytes
+    for frame in moving_frames((32, 40), 2):
+        gap = backend.run(frame, None).image - eager.run(frame, None).image
+        assert 30 < -10 * float(gap.square().mean().log10()) < 70
 
 
 @needs_openvino
@@ -93,11 +102,11 @@ def test_ranges_have_the_least_error():
         step = (high - low) / 255
         return float(((values.clamp(low, high) / step).round() * step - values).square().mean())
 
-    low, high = int8_backend._range(values)
+    low, high = best_range(values)
     assert values.min() < low < 0 < high < 0.9 * values.max()
     assert error(low, high) < 0.9 * error(float(values.min()), float(values.max()))
     assert error(low, high) < error(low / 2, high / 2)
-    assert int8_backend._range(torch.zeros(9)) == pytest.approx((0, 1e-6), abs=1e-6)
+    assert best_range(torch.zeros(9)) == pytest.approx((0, 1e-6), abs=1e-6)
 
 
 @needs_openvino

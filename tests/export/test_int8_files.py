@@ -62,7 +62,7 @@ def test_convolutions_of_pictures_and_of_the_veil_stay_in_float(export, clip, mo
             while above.get_type_name() == "Transpose":
                 above = above.input_value(0).get_node()
             quantised[node.get_friendly_name()] = above.get_type_name() == "FakeQuantize"
-    floats = ("stem", "stem_change", "refine_image")
+    floats = ("stem", "stem_change", "shallow", "refine_image")
     for name, is_int8 in quantised.items():
         assert is_int8 != any(f"/{part}/" in name for part in floats), name
     assert sum(quantised.values()) > 20

@@ -144,10 +144,18 @@ def test_ranges_of_other_layers_are_refused(backend, descriptor, cpu):
         backend(runner._program, record(network, factors=(1.0, 2.0)))
 
 
-def test_float_networks_without_a_graph_over_blocks_have_none(backend, descriptor, cpu):
+def test_networks_without_a_graph_over_blocks_run_over_pictures(backend, descriptor, cpu):
     network = small(first={"channels": 8, "deep_channels": 8})
-    with pytest.raises(DeviceError, match="knows no ranges"):
-        backend(Program(network=network, descriptor=descriptor, device=cpu), record(network))
+    program = Program(network=network, descriptor=descriptor, device=cpu)
+    ranges = record(network, ranges={"network.memory.gates": (-4.0, 4.0)})
+    runner = backend(program, ranges)
+    assert not runner.takes_bytes
+    x = torch.rand(1, 3, 32, 40)
+    torch.testing.assert_close(
+        runner.run(x, None).image, EagerBackend(program).run(x, None).image, atol=0.02, rtol=0
+    )
+    with pytest.raises(DeviceError, match=r"no layer '.*' to run in int8"):
+        backend(program, record(network)).run(x, None)
 
 
 @pytest.mark.parametrize(
@@ -158,14 +166,19 @@ def test_no_ranges_at_all(ranges):
         record(made(), ranges=ranges)
 
 
-def test_shipped_ranges_are_of_the_shipped_weights():
-    found = find_int8(load_model("d-daiam-rt"))
-    assert found is not None and found.model == "d-daiam-rt" and found.revision == INT8_REVISION
+@pytest.mark.parametrize("name", ["d-daiam-rt", "d-daiam-s"])
+def test_shipped_ranges_are_of_the_shipped_weights(name):
+    found = find_int8(load_model(name))
+    assert found is not None and found.model == name and found.revision == INT8_REVISION
     for kind in ("moderate", "heavy"):
         assert found.psnr_db[kind]["float"] - found.psnr_db[kind]["int8"] <= 0.2
     assert found.psnr_db["dry"]["int8"] >= 45
-    graph = Int8Graph(load_model("d-daiam-rt"))
-    assert set(found.ranges) <= {n for n, _ in graph.named_modules() if quantisable(n)}
+
+
+def test_shipped_ranges_are_of_layers_that_run_in_int8():
+    network = load_model("d-daiam-rt")
+    names = {n for n, _ in Int8Graph(network).named_modules() if quantisable(n)}
+    assert set(find_int8(network).ranges) <= names
 
 
 def test_int8_costs_next_to_nothing_on_a_drawn_scene(backend, descriptor, cpu):
