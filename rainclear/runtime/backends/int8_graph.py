@@ -27,15 +27,14 @@ _FLOAT = (
     "layers.offset",
     "layers.offset_levels",
     "layers.shown",
-    "layers.refined",
 )
 
 
 def quantisable(layer: str) -> bool:
     """Whether the convolution of this name in an :class:`Int8Graph` is to run in int8.
 
-    Not those of the veil, which are small and decide how bright a frame becomes, and not the last,
-    whose rounding is seen in the picture.
+    Not those of the veil, which are small and decide how bright a frame becomes, and not those that
+    read or make its maps.
     """
     return not any(layer == name or (name[-1] == "." and layer.startswith(name)) for name in _FLOAT)
 
