@@ -30,8 +30,8 @@ RAIN = ("moderate", "heavy")
 """Presets that ranges are found with, beside dry frames."""
 
 _FLOAT = {"stem", "stem_change", "shallow", "head", "refine_image", "tail", "unveil"}
-"""Parts of networks that stay in float: they read or give pictures, lift the veil, which decides how
-bright a frame becomes, or tell it of flat parts of the picture."""
+"""Parts of networks that stay in float: they read or give pictures, lift the veil, which decides
+how bright a frame becomes, or tell it of flat parts of the picture."""
 
 _LEAST_FRAMES = 8
 _SAMPLES = 20_000  # of what a layer reads of a frame
