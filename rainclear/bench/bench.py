@@ -1,5 +1,6 @@
 """The whole benchmark: ceiling, reference, models, a file from end to end, quality."""
 
+import statistics
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -15,7 +16,7 @@ from rainclear.bench.endtoend import EndToEnd, derain_clip
 from rainclear.bench.plan import BenchOptions, Plan, make_plan, nothing_left
 from rainclear.bench.quality import Quality, check_clean, score
 from rainclear.bench.subject import Cost
-from rainclear.bench.timing import Row, Task, time_task
+from rainclear.bench.timing import Row, Task, pooled, time_task
 from rainclear.errors import RainclearError
 from rainclear.runtime.backends.machine import inspect_machine, load_average
 
@@ -26,7 +27,7 @@ _GROWTH_FRAMES = 15
 _DRIFT = 0.1  # of the ceiling from the run's begin to its end
 
 Rows = dict[str, dict[str, Row]]
-Ceilings = dict[str, tuple[Ceiling, Ceiling]]
+Ceilings = dict[str, list[Ceiling]]
 
 
 def run_bench(
@@ -55,16 +56,9 @@ def run_bench(
         torch.set_num_threads(options.threads)
     load = load_average()
     report("dense convolutions")
-    before = {name: dense_ceiling(plan.device, name) for name in plan.formats}
-    rows: Rows = {label: {} for label in plan.labels.values()}
-    for task in plan.rows:  # first, as a backend that was named may turn out not to run
-        label = plan.labels[str(task.model)]
-        report(f"{label}, {task.backend}")
-        row = _time(plan, task, label, must=task.backend in options.backends)
-        if row is not None:
-            rows[label][task.backend] = row
-    if not any(rows.values()):
-        raise nothing_left(plan)
+    ceilings: Ceilings = {name: [dense_ceiling(plan.device, name)] for name in plan.formats}
+    # First, as a backend that was named may turn out not to run.
+    rows = _rows(options, plan, ceilings, report)
     references = {}
     for task in plan.references:
         report(f"PReNet, {task.backend}")
@@ -81,9 +75,33 @@ def run_bench(
             )
     whole = _end_to_end(options, plan, rows, report)
     grown = _growth(options, plan, rows, report)
-    report("dense convolutions")
-    ceilings = {name: (before[name], dense_ceiling(plan.device, name)) for name in plan.formats}
     return _result(options, plan, load, ceilings, references, rows, whole, grown, quality)
+
+
+def _rows(
+    options: BenchOptions, plan: Plan, ceilings: Ceilings, report: Callable[[str], None]
+) -> Rows:
+    """All models on all backends in turns, and the ceilings once more after each round."""
+    timed: dict[Task, list[Row]] = {task: [] for task in plan.rows}
+    for turn in range(options.rounds):
+        of = f" ({turn + 1} of {options.rounds})" if options.rounds > 1 else ""
+        for task in list(timed):
+            label = plan.labels[str(task.model)]
+            report(f"{label}, {task.backend}{of}")
+            row = _time(plan, task, label, must=task.backend in options.backends)
+            if row is None:
+                del timed[task]
+            else:
+                timed[task].append(row)
+        if not timed:
+            raise nothing_left(plan)
+        report("dense convolutions")
+        for name, found in ceilings.items():
+            found.append(dense_ceiling(plan.device, name))
+    rows: Rows = {label: {} for label in plan.labels.values()}
+    for task, of_task in timed.items():
+        rows[plan.labels[str(task.model)]][task.backend] = pooled(of_task)
+    return rows
 
 
 def _time(plan: Plan, task: Task, label: str, *, must: bool) -> Row | None:
@@ -172,14 +190,22 @@ def _whole(done: EndToEnd) -> dict[str, Any]:
         "fps": done.fps,
         "cpu_utilisation": done.cpu_utilisation,
         "share": done.share,
+        "overhead": done.overhead,
         "wall_over_ideal": done.wall_over_ideal,
     }
 
 
-def _ceiling(pair: tuple[Ceiling, Ceiling]) -> dict[str, Any]:
-    """The better one counts, which makes nobody's share larger than it is."""
-    best = max(pair, key=lambda ceiling: ceiling.gmac_per_s)
-    return {**asdict(best), "before": pair[0].gmac_per_s, "after": pair[1].gmac_per_s}
+def _ceiling(found: list[Ceiling]) -> dict[str, Any]:
+    """The median of the rounds, as with what is measured against it; of two the better one."""
+    ranked = sorted(found, key=lambda ceiling: ceiling.gmac_per_s)
+    rounds = [ceiling.gmac_per_s for ceiling in found]
+    return {**asdict(ranked[len(ranked) // 2]), "rounds": rounds}
+
+
+def _drift(rounds: list[float]) -> float:
+    """By how much the later half of the rounds differs from the earlier one."""
+    half = len(rounds) // 2
+    return abs(statistics.mean(rounds[-half:]) / statistics.mean(rounds[:half]) - 1)
 
 
 def _figures(row: Row, cost: Cost, ceilings: dict[str, Any]) -> dict[str, Any]:
@@ -198,7 +224,7 @@ def _result(
     options: BenchOptions,
     plan: Plan,
     load: float | None,
-    pairs: Ceilings,
+    measured: Ceilings,
     references: dict[str, Row],
     rows: Rows,
     whole: dict[str, Any] | None,
@@ -206,7 +232,7 @@ def _result(
     quality: dict[str, Quality],
 ) -> dict[str, Any]:
     machine = inspect_machine()
-    ceilings = {name: _ceiling(pair) for name, pair in pairs.items()}
+    ceilings = {name: _ceiling(found) for name, found in measured.items()}
     reference = references.get("eager")
 
     def figures(model: str, backend: str, row: Row) -> dict[str, Any]:
@@ -264,7 +290,7 @@ def _notes(
 ) -> list[str]:
     """What a reader must know to judge the figures."""
     notes = []
-    drift = max(abs(c["after"] / c["before"] - 1) for c in ceilings.values()) if ceilings else 0.0
+    drift = max((_drift(c["rounds"]) for c in ceilings.values()), default=0.0)
     if (load or 0.0) > _BUSY * cores or drift > _DRIFT:
         loaded = "" if load is None else f"a load of {load / cores:.1f} a core at the start, "
         notes.append(

@@ -1,24 +1,27 @@
 """A whole file through :func:`rainclear.derain_video`, and what each part of it costs alone."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 import torch
 
+from rainclear.bench.clip import there_and_back
 from rainclear.frame import Frame
 from rainclear.runtime.backends.machine import inspect_machine
 from rainclear.runtime.derainer import Derainer
 from rainclear.runtime.executor import Executor
-from rainclear.runtime.jobs import EncodeOptions, JobReport, derain_video
+from rainclear.runtime.jobs import EncodeOptions, derain_video
 from rainclear.runtime.memory import keep_freed_memory, peak_rss_mb
 from rainclear.video import VideoReader, VideoWriter
 
 __all__ = ["EndToEnd", "derain_clip"]
 
-_PART = 40  # frames that the network and the encoder are timed alone with
+_PART = 40  # frames that the network and the encoder are timed alone with, over and over
+_OVER = 3
+_TURNS = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,9 +32,10 @@ class EndToEnd:
         frames: Frames of the clip.
         seconds: Wall time from opening the input to the finished file.
         cpu_seconds: Processor time meanwhile, all threads.
+        overhead_seconds: What of that our own threads took outside of decoder, network and encoder.
         cores: Cores that this process may use.
         stage_seconds: Wall time that ``decode``, ``model`` and ``encode`` worked; they overlap.
-        cpu_ms: Processor time of a frame of each of the three when it runs alone.
+        cpu_ms: Processor time of a frame of each of the three when it runs alone, in turns.
         fps_without_encoding: Frames a second when the derained frames are dropped.
         peak_memory_mb: Largest resident memory of the process, MiB; ``None`` on Windows.
     """
@@ -39,6 +43,7 @@ class EndToEnd:
     frames: int
     seconds: float
     cpu_seconds: float
+    overhead_seconds: float
     cores: int
     stage_seconds: dict[str, float]
     cpu_ms: dict[str, float]
@@ -60,10 +65,19 @@ class EndToEnd:
         """Share of the processor time: decode, model, encode, and ``rest`` for all else.
 
         The rest holds what parts cost each other where they share caches, too, and what the machine
-        changed until the parts ran alone: on a busy one it is a few hundredths either way.
+        changed until the parts ran alone: on a busy one it is a few hundredths either way. What is
+        surely our own is :attr:`overhead`.
         """
         parts = {k: ms / 1000 * self.frames / self.cpu_seconds for k, ms in self.cpu_ms.items()}
         return {**parts, "rest": 1 - sum(parts.values())}
+
+    @property
+    def overhead(self) -> float:
+        """Share of the processor time that our own threads took outside of the three parts.
+
+        It is measured thread by thread while the job runs: queues, hand-overs, bookkeeping.
+        """
+        return self.overhead_seconds / self.cpu_seconds
 
     @property
     def wall_over_ideal(self) -> float:
@@ -97,71 +111,99 @@ def derain_clip(
     out = clip.with_name(f"derained-{clip.name}")
     report = derain_video(clip, out, derainer=derainer, overwrite=True)
     peak = peak_rss_mb() or None
+    cpu_ms, fps = _alone(clip, out, derainer)
     return EndToEnd(
         frames=report.frames,
         seconds=report.seconds,
         cpu_seconds=report.cpu_seconds,
+        overhead_seconds=report.overhead_seconds,
         cores=inspect_machine().cores,
         stage_seconds=report.stage_seconds,
-        cpu_ms=_parts(clip, out, derainer),
-        fps_without_encoding=_without_encoding(clip, derainer, report),
+        cpu_ms=cpu_ms,
+        fps_without_encoding=fps,
         peak_memory_mb=peak,
     )
 
 
-def _without_encoding(clip: Path, derainer: Derainer, report: JobReport) -> float:
+def _alone(clip: Path, out: Path, derainer: Derainer) -> tuple[dict[str, float], float]:
+    """Processor milliseconds of a frame of each part, and frames a second without encoding.
+
+    In turns, each part between two passes over the file: what else the machine does meets them
+    all.
+    """
+    frames = _first(clip)
     derainer.reset()
-    started = time.perf_counter()
+    derained = [replace(f, pixels=derainer.process(f.pixels)) for f in frames]
+    parts = {
+        "decode": partial(_decode, clip),
+        "model": partial(_model, frames, derainer),
+        "encode": partial(_encode, derained, clip, out),
+    }
+    cpu, count = dict.fromkeys(parts, 0.0), dict.fromkeys(parts, 0)
+    seconds, shown = 0.0, 0
+    for turn in range(_TURNS):
+        if turn:
+            begun = time.perf_counter()
+            shown += _into_nothing(clip, derainer)
+            seconds += time.perf_counter() - begun
+        for name, part in parts.items():
+            used = time.process_time()
+            count[name] += part()
+            cpu[name] += time.process_time() - used
+    return {name: 1000 * cpu[name] / count[name] for name in parts}, shown / seconds
+
+
+def _first(clip: Path) -> list[Frame]:
+    with VideoReader(clip) as reader:
+        return list(islice(reader, _PART))
+
+
+def _into_nothing(clip: Path, derainer: Derainer) -> int:
+    derainer.reset()
+    count = 0
     with VideoReader(clip) as reader, Executor(reader, {}) as decoded:
         for frame in decoded:
             derainer.process(frame.pixels)
-    return report.frames / (time.perf_counter() - started)
+            count += 1
+    return count
 
 
-def _parts(clip: Path, out: Path, derainer: Derainer) -> dict[str, float]:
-    """Processor milliseconds of a frame that decoder, network and encoder take one by one."""
-    frames: list[Frame] = []
+def _decode(clip: Path) -> int:
+    """To the end: decoders work ahead of what is asked for."""
+    with VideoReader(clip) as reader:
+        return sum(1 for _ in reader)
 
-    def decode() -> int:
-        count = 0
-        with VideoReader(clip) as reader:  # to the end: decoders work ahead of what is asked for
-            for frame in reader:
-                count += 1
-                if len(frames) < _PART:
-                    frames.append(frame)
-        return count
 
-    def model() -> int:
-        derainer.reset()
-        for frame in frames:  # not kept: the job has no fresh pages to pay for either
-            derainer.process(frame.pixels)
-        return len(frames)
-
-    def encode() -> int:
-        with VideoReader(clip) as template:
-            options = EncodeOptions()
-            writer = VideoWriter(
-                out,
-                template=template.info,
-                codec=options.codec,
-                crf=options.crf,
-                preset=options.speed,
-                overwrite=True,
-                keep_streams=False,
-            )
-        with writer:
-            for frame in frames:
-                writer.write(frame)
-        return len(frames)
-
-    cpu_ms = {"decode": _cpu_ms(decode), "model": _cpu_ms(model)}
+def _model(frames: list[Frame], derainer: Derainer) -> int:
+    """What comes out is not kept: the job has no fresh pages to pay for either."""
     derainer.reset()
-    frames[:] = [replace(f, pixels=derainer.process(f.pixels)) for f in frames]
-    return {**cpu_ms, "encode": _cpu_ms(encode)}
+    numbers = list(there_and_back(_OVER * len(frames), len(frames)))
+    for number in numbers:
+        derainer.process(frames[number].pixels)
+    return len(numbers)
 
 
-def _cpu_ms(work: Callable[[], int]) -> float:
-    """Processor milliseconds for each of as many frames as ``work`` returns."""
-    started = time.process_time()
-    count = work()
-    return 1000 * (time.process_time() - started) / count
+def _encode(frames: list[Frame], clip: Path, out: Path) -> int:
+    with VideoReader(clip) as template:
+        options = EncodeOptions()
+        writer = VideoWriter(
+            out,
+            template=template.info,
+            codec=options.codec,
+            crf=options.crf,
+            preset=options.speed,
+            overwrite=True,
+            keep_streams=False,
+        )
+    numbers = list(there_and_back(_OVER * len(frames), len(frames)))
+    first, step = frames[0].pts or 0, _step(frames)
+    with writer:
+        for i, number in enumerate(numbers):
+            writer.write(replace(frames[number], pts=first + i * step, index=i))
+    return len(numbers)
+
+
+def _step(frames: list[Frame]) -> int:
+    """Ticks from a frame to the next."""
+    times = [frame.pts or 0 for frame in frames[:2]]
+    return max(1, times[-1] - times[0])

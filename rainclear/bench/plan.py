@@ -33,7 +33,9 @@ class BenchOptions:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: auto, fp32, bf16 or fp16.
         threads: Threads of the CPU; ``None`` leaves PyTorch its choice.
-        frames: Frames to time of each model.
+        frames: Frames to time of each model in each round.
+        rounds: How often all models and the ceilings are measured, in turns: what else the machine
+            does then meets all of them alike. Medians of the rounds count.
         clip_frames: Length of the clip that goes from file to file; 0 leaves that out.
         prenet: The reference runs in PyTorch in fp32 (``eager``), on every backend of the models
             in their number format too (``same``), or not at all (``none``).
@@ -51,6 +53,7 @@ class BenchOptions:
     precision: str = "auto"
     threads: int | None = None
     frames: int = 50
+    rounds: int = 3
     clip_frames: int = 200
     prenet: PReNetChoice = "eager"
     prenet_frames: int = 1

@@ -99,5 +99,6 @@ def _end_to_end(whole: dict[str, Any]) -> str:
         f"{_count(whole['cores'], 'core')} busy, wall time {whole['wall_over_ideal']:.2f} × the "
         "parts' processor time spread over the cores, "
         f"{whole['fps_without_encoding']:.1f} fps without encoding{peak}. "
-        f"Processor time: {share}."
+        f"Processor time: {share}; our own threads outside of the three take "
+        f"{whole['overhead']:.1%} of it."
     )

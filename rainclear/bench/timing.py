@@ -2,7 +2,8 @@
 
 import statistics
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -17,7 +18,7 @@ from rainclear.runtime.backends.make import make_backend, make_program
 from rainclear.runtime.backends.measure import feed, moving_frames
 from rainclear.runtime.memory import peak_rss_mb
 
-__all__ = ["FORMAT_NAMES", "Row", "Task", "format_name", "time_task"]
+__all__ = ["FORMAT_NAMES", "Row", "Task", "format_name", "pooled", "time_task"]
 
 FORMAT_NAMES = {dtype: name for name, dtype in FORMATS.items()}
 
@@ -57,7 +58,8 @@ class Row:
         precision: Number format of the convolutions; ``int8`` if most of them are.
         weights: Whether the weights are the model's own.
         size: Width and height that the network saw: rounded up to what it takes.
-        frames: Frames that were timed.
+        frames: Frames that were timed, of all rounds.
+        rounds: Median wall time of a frame in each round.
         prepare_seconds: Until the backend was ready for the first frame.
         ms_median: Median wall time of a frame, state carried, tensors in and out: 8-bit pictures
             where the backend takes them, else floats.
@@ -73,6 +75,7 @@ class Row:
     weights: Literal["published", "random"]
     size: list[int]
     frames: int
+    rounds: list[float]
     prepare_seconds: float
     ms_median: float
     ms_p95: float
@@ -131,6 +134,7 @@ def time_task(task: Task) -> Row:
         weights=subject.weights,
         size=[size[1], size[0]],
         frames=len(times),
+        rounds=[1000 * statistics.median(wall)],
         prepare_seconds=prepared,
         ms_median=1000 * statistics.median(wall),
         ms_p95=1000 * float(np.percentile(wall, 95)),
@@ -138,6 +142,28 @@ def time_task(task: Task) -> Row:
         peak_memory_mb=peak_rss_mb() or None,
         peak_gpu_memory_mb=on_gpu,
         memory_kept=kept,
+    )
+
+
+def pooled(rows: Sequence[Row]) -> Row:
+    """One row of those of several rounds: medians of times, the largest of memory."""
+
+    def median(name: str) -> float:
+        return statistics.median(getattr(row, name) for row in rows)
+
+    def largest(name: str) -> float | None:
+        return max((v for row in rows if (v := getattr(row, name)) is not None), default=None)
+
+    return replace(
+        rows[0],
+        frames=sum(row.frames for row in rows),
+        rounds=[ms for row in rows for ms in row.rounds],
+        prepare_seconds=median("prepare_seconds"),
+        ms_median=median("ms_median"),
+        ms_p95=median("ms_p95"),
+        cpu_ms_median=median("cpu_ms_median"),
+        peak_memory_mb=largest("peak_memory_mb"),
+        peak_gpu_memory_mb=largest("peak_gpu_memory_mb"),
     )
 
 

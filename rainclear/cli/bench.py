@@ -39,7 +39,12 @@ def bench(
         int | None,
         typer.Option(min=1, help="Threads of the CPU.", show_default="PyTorch's choice"),
     ] = None,
-    frames: Annotated[int, typer.Option(min=3, help="Frames to time of each model.")] = 50,
+    frames: Annotated[
+        int, typer.Option(min=3, help="Frames to time of each model in a round.")
+    ] = 50,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Rounds in which the models and the ceilings take turns.")
+    ] = 3,
     clip_frames: Annotated[
         int, typer.Option(min=0, help="Length of the clip from file to file; 0 leaves it out.")
     ] = 200,
@@ -99,6 +104,7 @@ def bench(
         precision=precision,
         threads=threads,
         frames=frames,
+        rounds=rounds,
         clip_frames=clip_frames,
         prenet=prenet,
         prenet_frames=prenet_frames,

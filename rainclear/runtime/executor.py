@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any, Self
 
 from rainclear.errors import StageError
+from rainclear.runtime.own_time import OwnTime
 
 __all__ = ["Executor", "Sink", "Stage"]
 
@@ -88,6 +89,7 @@ class Executor:
         self._error: BaseException | None = None
         self._lock = threading.Lock()
         self._seconds = dict.fromkeys(("source", *stages), 0.0)
+        self._own = dict.fromkeys(self._seconds, 0.0)
         self._threads: list[threading.Thread] = []
         upstream: _Link | None = None
         for name, stage in {"source": lambda _: source, **stages}.items():
@@ -108,6 +110,11 @@ class Executor:
     def seconds(self) -> dict[str, float]:
         """Seconds that each stage worked, waiting not counted, by its name (``source`` first)."""
         return dict(self._seconds)
+
+    @property
+    def overhead(self) -> float:
+        """Processor seconds of its threads outside of their stages, of those that have ended."""
+        return sum(self._own.values())
 
     def __enter__(self) -> Self:
         try:
@@ -144,22 +151,28 @@ class Executor:
             raise StageError(f"{', '.join(stuck)} did not end within {_JOIN:.0f} seconds")
 
     def _work(self, name: str, stage: Stage, upstream: _Link | None, out: _Link) -> None:
+        own = OwnTime()
         try:
-            self._drive(name, stage, upstream, out)
+            self._drive(name, stage, upstream, out, own)
         except _Stopped:
             pass
         except BaseException as error:  # handed to the caller, whatever it is
             with self._lock:
                 self._error = self._error or error
             self._stop.set()
+        finally:
+            self._own[name] = own.seconds
 
-    def _drive(self, name: str, stage: Stage, upstream: _Link | None, out: _Link) -> None:
+    def _drive(
+        self, name: str, stage: Stage, upstream: _Link | None, out: _Link, own: OwnTime
+    ) -> None:
         iterator = iter(stage(iter(upstream or ())))
         try:
             while True:
                 started = time.perf_counter()
                 waited = upstream.waited if upstream else 0.0
-                item = next(iterator, _End())
+                with own.work():
+                    item = next(iterator, _End())
                 busy = time.perf_counter() - started
                 self._seconds[name] += busy - ((upstream.waited - waited) if upstream else 0.0)
                 out.put(item)
@@ -185,6 +198,10 @@ class Sink:
         depth: Items that wait at most.
         timeout: Seconds that ``consume`` may take for one item; ``None``: any time.
 
+    Attributes:
+        seconds: Wall time that ``consume`` took so far.
+        overhead: Processor seconds of its thread outside of ``consume``, once it has ended.
+
     Raises:
         Exception: Whatever ``consume`` raised, from :meth:`put` or at the end of the block.
         StageError: It took longer than ``timeout``.
@@ -199,7 +216,7 @@ class Sink:
         self._link = _Link(depth, self._stop)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="rainclear-sink", daemon=True)
-        self.seconds = 0.0
+        self.seconds = self.overhead = 0.0
 
     def put(self, item: Any) -> None:
         """Queue an item; waits while the queue is full."""
@@ -250,11 +267,13 @@ class Sink:
             raise self._error
 
     def _work(self) -> None:
+        own = OwnTime()
         try:
             for item in self._link:
                 started = time.perf_counter()
                 self._begun = time.monotonic()
-                self._consume(item)
+                with own.work():
+                    self._consume(item)
                 self._begun = None
                 self.seconds += time.perf_counter() - started
         except _Stopped:
@@ -262,3 +281,5 @@ class Sink:
         except BaseException as error:  # handed to the caller, whatever it is
             self._error = error
             self._stop.set()
+        finally:
+            self.overhead = own.seconds

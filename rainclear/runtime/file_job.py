@@ -15,6 +15,7 @@ from rainclear.runtime.derainer import Derainer
 from rainclear.runtime.executor import Executor, Sink
 from rainclear.runtime.options import JobOptions
 from rainclear.runtime.outputs import OutputFrames, open_output, side_by_side
+from rainclear.runtime.own_time import OwnTime
 from rainclear.runtime.report import Clock, JobReport, OnFrame
 from rainclear.runtime.sidecar import Sidecar
 from rainclear.video import VideoReader, is_image, read_image, write_image
@@ -59,8 +60,11 @@ def run_video(
         writer = open_output(output, reader, options)
         with writer:
             with Executor(reader, {}) as decoded, Sink(writer.write) as sink:
+                own = OwnTime()
                 for frame in decoded:
-                    sink.put(derained(frame))
+                    with own.work():
+                        made = derained(frame)
+                    sink.put(made)
                     reading = derainer.reading
                     frames, scores = frames + 1, scores + reading.score
                     dry += not reading.open
@@ -68,6 +72,7 @@ def run_video(
                         sidecar.write(source, frame, reading)
                     if on_frame:
                         on_frame(frames, reader.info.frames, reading.score)
+                overhead = own.seconds
             begun = time.perf_counter()
             writer.close()
             report.stage_seconds = {
@@ -76,6 +81,7 @@ def run_video(
                 "encode": sink.seconds + time.perf_counter() - begun,
             }
         read = reader.report
+        report.overhead_seconds = overhead + decoded.overhead + sink.overhead
     report.frames = writer.frames
     report.rain_score_mean, report.dry_frames = scores / max(1, writer.frames), dry
     report.corrupt_packets, report.truncated = read.corrupt_packets, read.truncated

@@ -25,6 +25,8 @@ class JobReport:
         resumed: Frames among them that an earlier run had made.
         seconds: Wall time from opening to the finished file.
         cpu_seconds: Processor time of the whole process meanwhile, all threads.
+        overhead_seconds: What all else than decoding, the network and encoding took of that
+            (queues, hand-overs, sidecar); 0 for pictures and where segments were derained.
         stage_seconds: Wall time that ``decode``, ``model`` and ``encode`` worked; they overlap.
         rain_score_mean: Mean rain score of the frames, 0..1.
         dry_frames: Frames that the rain gate let pass as they came.
@@ -40,6 +42,7 @@ class JobReport:
     resumed: int = 0
     seconds: float = 0.0
     cpu_seconds: float = 0.0
+    overhead_seconds: float = 0.0
     stage_seconds: dict[str, float] = field(default_factory=dict)
     rain_score_mean: float = 0.0
     dry_frames: int = 0

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rainclear.bench import bench, ceiling, growth, isolate, quality, timing
+from rainclear.bench import bench, ceiling, endtoend, growth, isolate, quality, timing
 from rainclear.bench.plan import BenchOptions
 
 
@@ -15,6 +15,7 @@ def here(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ceiling, "_CPU_WORK", 1e6)
     patch.setattr(growth, "SIZES", ((24, 32), (48, 64)))
     patch.setattr(growth, "LENGTHS", (2, 5))
+    patch.setattr(endtoend, "_OVER", 1)
     patch.setattr(quality, "_SIZE", (48, 64))
     patch.setattr(quality, "_FRAMES", 3)
 
@@ -42,6 +43,7 @@ def result(tiny_model: Path, told: list[str]):
         device="cpu",
         precision="fp32",
         frames=3,
+        rounds=2,
         clip_frames=4,
         prenet="same",
     )

@@ -1,6 +1,6 @@
-"""Sizes of `d-daiam-rt`, trained alike and timed: quality against time.
+"""Sizes of `d-daiam-rt` and other ways to build it, trained alike and timed: quality against time.
 
-Each size is trained from the same seed on the same clips in the same order, for as many steps, by
+Each is trained from the same seed on the same clips in the same order, for as many steps, by
 the recipe of `d-daiam-rt`; scored by its validation, a clip and rains held out; and timed at 720p.
 The clips are made once and stay in memory. A run says how the sizes compare after so many steps,
 not how good one becomes when it is trained to the end.
@@ -9,7 +9,7 @@ A size whose figures are in OUT already is not trained again. In the end all of 
 turns, and a table, `sizes.json` and `sizes.svg` are written.
 
 Usage: python tests/bench/sizes.py DIR -o OUT [--sizes 16x32x2 32x48x3] [--steps 1200]
-       (channels at a quarter, channels at an eighth, residual blocks there)
+       (channels at a quarter, at an eighth, residual blocks there; or a name of variants.py)
 """
 
 import argparse
@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from variants import VARIANTS
 
 from rainclear.bench.isolate import call
 from rainclear.bench.plot import quality_plot
@@ -57,14 +58,20 @@ class KeptClips:
 
 
 def recipe_of(size: str, steps: int) -> ModelSpec:
-    """The recipe of ``d-daiam-rt`` at another size, short."""
-    channels, deep, blocks = (int(n) for n in size.split("x"))
-    return read_recipe(
-        "d-daiam-rt",
-        [
+    """The recipe of ``d-daiam-rt`` at another size or built in another way, short."""
+    if size in VARIANTS:
+        built = [f"architecture.network={size}", "architecture.options={}"]
+    else:
+        channels, deep, blocks = (int(n) for n in size.split("x"))
+        built = [
             f"architecture.options.channels={channels}",
             f"architecture.options.deep_channels={deep}",
             f"architecture.options.deep_blocks={blocks}",
+        ]
+    return read_recipe(
+        "d-daiam-rt",
+        [
+            *built,
             f"optim.steps={steps}",
             "optim.lr=1e-3",
             "optim.ema=0.99",

@@ -26,7 +26,7 @@ def test_keys(result):
     row = result["models"]["tiny"]["onnxruntime"]
     assert 0 < row["ms_median"] <= row["ms_p95"]
     assert row["size"] == [64, 64], "rounded up to what the network takes"
-    assert row["frames"] == 3 and row["precision"] == "fp32"
+    assert row["frames"] == 6 and len(row["rounds"]) == 2 and row["precision"] == "fp32"
     assert row["peak_memory_mb"] > 10 and row["peak_gpu_memory_mb"] is None
     assert result["ceiling"]["fp32"]["channels"] in (32, 64, 128, 256)
     assert result["machine"]["packages"]["torch"]
@@ -34,7 +34,7 @@ def test_keys(result):
 
 def test_figures_fit_together(result):
     ceiling = result["ceiling"]["fp32"]
-    assert ceiling["gmac_per_s"] == max(ceiling["before"], ceiling["after"])
+    assert len(ceiling["rounds"]) == 3 and ceiling["gmac_per_s"] == sorted(ceiling["rounds"])[1]
     rows = [row for of in result["models"].values() for row in of.values()]
     for row in [*rows, *result["prenet"].values()]:
         assert row["fps"] == pytest.approx(1000 / row["ms_median"])
@@ -79,6 +79,8 @@ def test_end_to_end(result):
     share = whole["cpu_ms"]["model"] * 4 / 1000 / whole["cpu_seconds"]
     assert whole["share"]["model"] == pytest.approx(share)
     assert whole["fps_without_encoding"] > 0
+    assert 0 < whole["overhead_seconds"] < whole["cpu_seconds"]
+    assert whole["overhead"] == pytest.approx(whole["overhead_seconds"] / whole["cpu_seconds"])
     ideal = sum(whole["cpu_ms"].values()) / 1000 * 4 / whole["cores"]
     assert whole["wall_over_ideal"] == pytest.approx(whole["seconds"] / ideal)
     assert f"wall time {whole['wall_over_ideal']:.2f} ×" in table(result)
@@ -93,7 +95,17 @@ def test_models_without_weights_are_timed_and_said_so(result):
 
 
 def test_says_what_it_does(result, told):
-    assert "tiny, onnxruntime" in told and "PReNet, eager" in told
+    """Rounds in which all models take turns, and the ceiling before and after each."""
+    turns = ["tiny, eager", "tiny, onnxruntime", "dam, eager", "dam, onnxruntime"]
+    ceiling = "dense convolutions"
+    assert told[:11] == [
+        ceiling,
+        *(f"{turn} (1 of 2)" for turn in turns),
+        ceiling,
+        *(f"{turn} (2 of 2)" for turn in turns),
+        ceiling,
+    ]
+    assert "PReNet, eager" in told
 
 
 def test_table(result):
@@ -176,6 +188,7 @@ def quick(model, **others):
             "device": "cpu",
             "precision": "fp32",
             "frames": 3,
+            "rounds": 1,
             "clip_frames": 0,
             "prenet": "none",
             "growth": False,

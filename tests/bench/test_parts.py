@@ -198,8 +198,8 @@ def test_the_note_on_the_reference_says_how_it_was_warmed_up(device, told):
 def _told(load, before, after):
     """The notes where the load and the ceiling were so, on two cores."""
     ceilings = {
-        "fp32": {"before": 100.0, "after": 100.0},
-        "int8": {"before": before, "after": after},
+        "fp32": {"rounds": [100.0, 140.0, 140.0, 100.0]},
+        "int8": {"rounds": [before, after]},
     }
     plan = Plan(device=torch.device("cpu"))
     return bench._notes(ceilings, load, 2, BenchOptions(clip_frames=0), plan, {})
@@ -226,11 +226,12 @@ def test_the_note_on_a_busy_machine(load, after, told):
 
 
 def test_wall_over_ideal():
-    """10 frames of 100 ms in parts are 0.5 s on two cores."""
+    """10 frames of 100 ms in parts are 0.5 s on two cores; 22 ms of 1.1 s are our own."""
     whole = EndToEnd(
         frames=10,
         seconds=0.6,
         cpu_seconds=1.1,
+        overhead_seconds=0.022,
         cores=2,
         stage_seconds={},
         cpu_ms={"decode": 10.0, "model": 70.0, "encode": 20.0},
@@ -239,6 +240,36 @@ def test_wall_over_ideal():
     )
     assert whole.wall_over_ideal == pytest.approx(1.2)
     assert whole.share["rest"] == pytest.approx(1 - 1.0 / 1.1)
+    assert whole.overhead == pytest.approx(0.02)
+
+
+def _row(**others):
+    figures = {
+        "precision": "fp32",
+        "weights": "random",
+        "size": [8, 8],
+        "frames": 5,
+        "rounds": [others["ms_median"]],
+        "prepare_seconds": 1.0,
+        "ms_p95": 9.0,
+        "cpu_ms_median": 4.0,
+        "peak_memory_mb": 100.0,
+        "peak_gpu_memory_mb": None,
+        "memory_kept": False,
+    }
+    return timing.Row(**{**figures, **others})
+
+
+def test_rounds_in_one_row():
+    rows = [
+        _row(ms_median=3.0, ms_p95=5.0),
+        _row(ms_median=9.0, ms_p95=12.0, peak_memory_mb=120.0),
+        _row(ms_median=4.0, ms_p95=6.0, cpu_ms_median=6.0),
+    ]
+    row = timing.pooled(rows)
+    assert (row.ms_median, row.ms_p95, row.cpu_ms_median) == (4.0, 6.0, 4.0)
+    assert (row.frames, row.rounds) == (15, [3.0, 9.0, 4.0])
+    assert (row.peak_memory_mb, row.peak_gpu_memory_mb) == (120.0, None)
 
 
 def test_the_network_alone_keeps_no_pictures(tmp_path):
@@ -257,5 +288,28 @@ def test_the_network_alone_keeps_no_pictures(tmp_path):
 
     source = tmp_path / "a.mp4"
     clip.write_clip(source, (48, 64), 5)
-    endtoend._parts(source, tmp_path / "out.mp4", Plain())
-    assert max(held[:5]) <= 1
+    frames = endtoend._first(source)
+    assert endtoend._model(frames, Plain()) == len(held) == 15
+    assert max(held) <= 1
+
+
+def test_parts_alone(tmp_path):
+    """All are run in every turn, and the file between two of them."""
+    source, out = tmp_path / "a.mp4", tmp_path / "out.mp4"
+    clip.write_clip(source, (48, 64), 5)
+    runs = []
+
+    class Plain:
+        def reset(self):
+            runs.append(0)
+
+        def process(self, pixels):
+            runs[-1] += 1
+            return pixels
+
+    cpu_ms, fps = endtoend._alone(source, out, Plain())
+    assert runs == [5, 15, 5, 15, 5, 15], "what to encode; the network and the file in turns"
+    assert fps > 0 and set(cpu_ms) == {"decode", "model", "encode"} and min(cpu_ms.values()) > 0
+    with VideoReader(out) as reader:
+        times = [frame.pts for frame in reader]
+    assert len(times) == 15 and times == sorted(set(times))
