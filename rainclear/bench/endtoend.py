@@ -64,25 +64,27 @@ class EndToEnd:
     def share(self) -> dict[str, float]:
         """Share of the processor time: decode, model, encode, and ``rest`` for all else.
 
-        The rest holds what parts cost each other where they share caches, too, and what the machine
-        changed until the parts ran alone: on a busy one it is a few hundredths either way. What is
-        surely our own is :attr:`overhead`.
+        The rest is what our own threads took, counted while the job ran: queues, hand-overs,
+        bookkeeping. The others are split as they are alone.
         """
-        parts = {k: ms / 1000 * self.frames / self.cpu_seconds for k, ms in self.cpu_ms.items()}
-        return {**parts, "rest": 1 - sum(parts.values())}
-
-    @property
-    def overhead(self) -> float:
-        """Share of the processor time that our own threads took outside of the three parts.
-
-        It is measured thread by thread while the job runs: queues, hand-overs, bookkeeping.
-        """
-        return self.overhead_seconds / self.cpu_seconds
+        alone = sum(self.cpu_ms.values())
+        rest = self.overhead_seconds / self.cpu_seconds
+        return {**{k: (1 - rest) * ms / alone for k, ms in self.cpu_ms.items()}, "rest": rest}
 
     @property
     def wall_over_ideal(self) -> float:
-        """Wall time over that of the three parts' processor time spread over all cores."""
-        return self.seconds * self.cores / (sum(self.cpu_ms.values()) / 1000 * self.frames)
+        """Wall time over the processor time of the three parts spread over all cores."""
+        return self.seconds * self.cores / (self.cpu_seconds - self.overhead_seconds)
+
+    @property
+    def parts_over_alone(self) -> float:
+        """Processor time of the three parts in the job, over what they take one by one.
+
+        They share caches and memory there. On a machine with other users it is a tenth either way,
+        as they are not at work at the same minute.
+        """
+        alone = sum(self.cpu_ms.values()) / 1000 * self.frames
+        return (self.cpu_seconds - self.overhead_seconds) / alone
 
 
 def derain_clip(

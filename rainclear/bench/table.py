@@ -90,7 +90,7 @@ def _growth(growth: dict[str, Any]) -> str:
 
 
 def _end_to_end(whole: dict[str, Any]) -> str:
-    share = ", ".join(f"{name} {value:.0%}" for name, value in whole["share"].items())
+    share = ", ".join(f"{name} {value:.1%}" for name, value in whole["share"].items())
     memory = whole["peak_memory_mb"]
     peak = "" if memory is None else f", peak {memory:.0f} MiB"
     return (
@@ -99,6 +99,6 @@ def _end_to_end(whole: dict[str, Any]) -> str:
         f"{_count(whole['cores'], 'core')} busy, wall time {whole['wall_over_ideal']:.2f} × the "
         "parts' processor time spread over the cores, "
         f"{whole['fps_without_encoding']:.1f} fps without encoding{peak}. "
-        f"Processor time: {share}; our own threads outside of the three take "
-        f"{whole['overhead']:.1%} of it."
+        f"Processor time: {share}; the parts take {whole['parts_over_alone']:.2f} × what they take "
+        "alone."
     )

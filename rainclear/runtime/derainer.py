@@ -259,7 +259,7 @@ class Derainer:
         image = out.image[..., :height, :width]
         if taker is None:
             return as_picture(image, rgb.dtype)
-        return image[0].permute(1, 2, 0).numpy().copy()  # the backend uses its buffer again
+        return np.ascontiguousarray(image[0].permute(1, 2, 0).numpy())
 
     def _padded(self, size: tuple[int, int]) -> tuple[int, int]:
         """Height and width of what the backend gets for pictures of ``size``."""

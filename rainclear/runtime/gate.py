@@ -168,9 +168,8 @@ def reading_values(maps: Maps) -> Tensor | None:
     if dry is None:
         return None
     zero = dry.new_zeros(())
-    streaks, drops = (zero if m is None else (m >= HEAVY).float().mean() for m in maps)
-    heavy = (dry <= 1.0 - HEAVY).float().mean()
-    wet = (dry <= 1.0 - LIGHT).float().mean()
+    streaks, drops = (zero if m is None else _share(m >= HEAVY) for m in maps)
+    heavy, wet = _share(dry <= 1.0 - HEAVY), _share(dry <= 1.0 - LIGHT)
     return torch.stack([1.0 - dry.mean(), heavy, wet - heavy, streaks, drops])
 
 
@@ -191,6 +190,11 @@ def statistics_rows(maps: Maps, quantiles: Tensor) -> list[Tensor | None]:
         return torch.cat(parts).add(FLOOR).log10()
 
     return [row(s) for s in maps]
+
+
+def _share(where: Tensor) -> Tensor:
+    """Mean of booleans, without a copy of them as floats."""
+    return torch.count_nonzero(where) / where.numel()
 
 
 def _dryness(maps: Maps) -> Tensor | None:

@@ -76,13 +76,14 @@ def test_end_to_end(result):
     assert whole["cpu_utilisation"] == pytest.approx(busy)
     assert set(whole["stage_seconds"]) == set(whole["cpu_ms"]) == {"decode", "model", "encode"}
     assert sum(whole["share"].values()) == pytest.approx(1)
-    share = whole["cpu_ms"]["model"] * 4 / 1000 / whole["cpu_seconds"]
-    assert whole["share"]["model"] == pytest.approx(share)
+    assert whole["share"]["rest"] == pytest.approx(whole["overhead_seconds"] / whole["cpu_seconds"])
+    alone, share = whole["cpu_ms"], whole["share"]
+    assert share["model"] / share["encode"] == pytest.approx(alone["model"] / alone["encode"])
     assert whole["fps_without_encoding"] > 0
     assert 0 < whole["overhead_seconds"] < whole["cpu_seconds"]
-    assert whole["overhead"] == pytest.approx(whole["overhead_seconds"] / whole["cpu_seconds"])
-    ideal = sum(whole["cpu_ms"].values()) / 1000 * 4 / whole["cores"]
-    assert whole["wall_over_ideal"] == pytest.approx(whole["seconds"] / ideal)
+    parts = whole["cpu_seconds"] - whole["overhead_seconds"]
+    assert whole["wall_over_ideal"] == pytest.approx(whole["seconds"] * whole["cores"] / parts)
+    assert whole["parts_over_alone"] == pytest.approx(parts * 1000 / 4 / sum(alone.values()))
     assert f"wall time {whole['wall_over_ideal']:.2f} ×" in table(result)
 
 

@@ -226,21 +226,22 @@ def test_the_note_on_a_busy_machine(load, after, told):
 
 
 def test_wall_over_ideal():
-    """10 frames of 100 ms in parts are 0.5 s on two cores; 22 ms of 1.1 s are our own."""
+    """10 frames of 110 ms, of which 2 are our own, and parts that take 90 ms alone."""
     whole = EndToEnd(
         frames=10,
         seconds=0.6,
         cpu_seconds=1.1,
-        overhead_seconds=0.022,
+        overhead_seconds=0.02,
         cores=2,
         stage_seconds={},
-        cpu_ms={"decode": 10.0, "model": 70.0, "encode": 20.0},
+        cpu_ms={"decode": 10.0, "model": 60.0, "encode": 20.0},
         fps_without_encoding=1.0,
         peak_memory_mb=None,
     )
-    assert whole.wall_over_ideal == pytest.approx(1.2)
-    assert whole.share["rest"] == pytest.approx(1 - 1.0 / 1.1)
-    assert whole.overhead == pytest.approx(0.02)
+    assert whole.wall_over_ideal == pytest.approx(0.6 / 0.54)
+    assert whole.parts_over_alone == pytest.approx(1.08 / 0.9)
+    assert whole.share["rest"] == pytest.approx(0.02 / 1.1)
+    assert whole.share["model"] == pytest.approx(1.08 / 1.1 * 60 / 90)
 
 
 def _row(**others):

@@ -77,6 +77,7 @@ class ByteBackend(Backend, Protocol):
 
         Returns:
             As :meth:`run`, but for the picture: N×3×H×W uint8, channels last, clamped and rounded.
+            It is the caller's, and not written to again.
 
         Raises:
             DeviceError: The backend cannot run this network here.

@@ -161,7 +161,7 @@ def _refusal(error: RuntimeError) -> DeviceError:
 
 
 class _Blocks:
-    """A graph over blocks for one shape, with its buffers: two of each that is handed out.
+    """A graph over blocks for one shape, with its buffers: two of each that the state is made of.
 
     The state is the picture before, in blocks as the graph takes it, and the memory, channels last.
 
@@ -197,7 +197,6 @@ class _Blocks:
             carried=image if self._takes_bytes else torch.empty_like(previous),
             maps=torch.empty(*previous.shape[:3], 2),
             memory=torch.empty_like(self._empty),
-            shown=torch.empty_like(self.picture),
         )
 
     def run(self, picture: Tensor, state: tuple[Tensor, ...] | None) -> Derained:
@@ -214,13 +213,14 @@ class _Blocks:
             self._sets.reverse()
         out = self._sets[0]
         self._runner((self._frame, *before), out.of_graph())
-        from_blocks(out.image, out.shown, self._block)
+        shown = torch.empty_like(self.picture)  # given away
+        from_blocks(out.image, shown, self._block)
         attention = out.maps.permute(0, 3, 1, 2)
         streaks, drops = (
             Branch(attention=attention[:, i : i + 1], heavy=None, light=None, image=None)
             for i in range(2)
         )
-        result = (out.shown if self._byte else out.shown.mul_(_UNIT)).permute(0, 3, 1, 2)
+        result = (shown if self._byte else shown.mul_(_UNIT)).permute(0, 3, 1, 2)
         return Derained(result, (out.carried, out.memory), (Stage(result, streaks, drops),))
 
     def _taken(self, picture: Tensor) -> Tensor:
@@ -231,13 +231,12 @@ class _Blocks:
 
 
 class _Buffers(NamedTuple):
-    """What a graph over blocks fills, and the picture that is made of it."""
+    """What a graph over blocks fills."""
 
     image: Tensor
     carried: Tensor
     maps: Tensor
     memory: Tensor
-    shown: Tensor
 
     def of_graph(self) -> tuple[Tensor, ...]:
         """Those that the graph fills, in its order."""

@@ -150,6 +150,19 @@ def test_what_bytes_returned_outlives_one_more_call(openvino, descriptor, cpu):
     assert all(torch.equal(a, b) for a, b in zip(first.state, kept[2], strict=True))
 
 
+def test_pictures_of_bytes_are_the_callers(openvino, descriptor, cpu):
+    backend = openvino(Program(network=made(), descriptor=descriptor, device=cpu))
+    frames = [torch.randint(0, 256, (1, 32, 32, 3), dtype=torch.uint8) for _ in range(5)]
+    state, images, kept = None, [], []
+    for frame in frames:
+        out = backend.run_bytes(frame, state)
+        state = out.state
+        images.append(out.image)
+        kept.append(out.image.clone())
+    assert all(map(torch.equal, images, kept))
+    assert not torch.equal(kept[0], kept[-1])
+
+
 def test_other_networks_run_as_they_are(openvino, descriptor, cpu, monkeypatch):
     monkeypatch.setattr("rainclear.runtime.backends.openvino.block_graph", lambda *_, **__: None)
     program = Program(network=made(), descriptor=descriptor, device=cpu)
