@@ -12,6 +12,7 @@ from rainclear.export.frames import rainy_pairs
 from rainclear.nn.reparam import RepConv2d
 from rainclear.runtime.backends.base import start_state
 from rainclear.runtime.backends.graph import Graph
+from rainclear.runtime.backends.openvino_quantise import steps_of
 
 __all__ = [
     "RAIN",
@@ -106,8 +107,7 @@ def best_range(values: Tensor) -> tuple[float, float]:
     best = low, high
     least = float("inf")
     for share in _SHARES:
-        step = share * (high - low) / 255
-        zero = round(-share * low / step)
+        step, zero = steps_of(share * low, share * high)
         error = float((((values / step).round().clamp(-zero, 255 - zero) * step) - values).norm())
         if error < least:
             best, least = (share * low, share * high), error

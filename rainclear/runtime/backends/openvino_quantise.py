@@ -9,7 +9,7 @@ from torch import nn
 from rainclear.errors import DeviceError
 from rainclear.runtime.backends.quiet import import_quietly
 
-__all__ = ["quantise_openvino"]
+__all__ = ["quantise_openvino", "steps_of"]
 
 _STEPS = 255  # 256 values
 _LARGEST = 127  # of a weight, on either side
@@ -85,10 +85,15 @@ def _same(kernel: Any, weight: Any) -> bool:
     return weight is not None and np.array_equal(kernel, weight)
 
 
+def steps_of(low: float, high: float) -> tuple[float, int]:
+    """How wide one of 255 steps between two ends is, and which of the 256 values becomes 0."""
+    step = (high - low) / _STEPS
+    return step, round(-low / step)
+
+
 def _with_zero(low: float, high: float) -> tuple[Any, Any]:
     """The range moved by less than half a step, so that one of its values is 0."""
-    step = (high - low) / _STEPS
-    zero = round(-low / step)
+    step, zero = steps_of(low, high)
     ends = np.array([-zero * step, (_STEPS - zero) * step], np.float32)
     return ends[0].reshape(1, 1, 1, 1), ends[1].reshape(1, 1, 1, 1)
 
