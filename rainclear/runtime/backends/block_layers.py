@@ -5,9 +5,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rainclear.nn.pyramid import GatedMemory
 from rainclear.nn.recurrent import RecurrentDDAiAM
 
-__all__ = ["BlockLayers", "channels_by_pixel"]
+__all__ = ["BlockLayers", "TwoGates", "channels_by_pixel"]
 
 _FULL = 255.0
 
@@ -64,6 +65,31 @@ class BlockLayers(nn.Module):
         if self.repeats == 1:
             return attentions
         return torch.cat([s for s in attentions.chunk(2, 1) for _ in range(self.repeats)], 1)
+
+
+class TwoGates(nn.Module):
+    """:class:`GatedMemory` with a convolution for each gate.
+
+    Halves of one would be laid out anew before they are read.
+
+    Args:
+        memory: Folded.
+    """
+
+    def __init__(self, memory: GatedMemory) -> None:
+        super().__init__()
+        gates: Any = memory.gates
+        self.update, self.candidate = (
+            _conv(weight, bias)
+            for weight, bias in zip(gates.weight.chunk(2), gates.bias.chunk(2), strict=True)
+        )
+        self.expand = memory.expand
+
+    def forward(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        """As of :class:`GatedMemory`."""
+        known = torch.cat([x, h], 1)
+        h = h + torch.sigmoid(self.update(known)) * (torch.tanh(self.candidate(known)) - h)
+        return x + self.expand(h), h
 
 
 class _ByPixel(nn.Module):

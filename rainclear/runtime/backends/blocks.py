@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rainclear.nn.pyramid import act
+from rainclear.nn.pyramid import GatedMemory, act
 from rainclear.nn.recurrent import MEMORY, RecurrentDDAiAM
-from rainclear.runtime.backends.block_layers import BlockLayers, channels_by_pixel
+from rainclear.runtime.backends.block_layers import BlockLayers, TwoGates, channels_by_pixel
 from rainclear.runtime.backends.layout import from_blocks, to_blocks
 
 __all__ = [
@@ -81,6 +81,9 @@ class BlockGraph(nn.Module):
         self.block, self.byte, self.dtype = network.block, byte, dtype
         self.network = copy.deepcopy(network).requires_grad_(False)
         channels_by_pixel(self.network, _LEVEL)
+        memory = getattr(self.network, "memory", None)
+        if isinstance(memory, GatedMemory):
+            self.network.memory = TwoGates(memory)
         self.layers = BlockLayers(self.network, self.middle / 255).requires_grad_(False)
 
     def example(self, shape: tuple[int, int, int]) -> tuple[Tensor, ...]:

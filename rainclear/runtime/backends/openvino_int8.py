@@ -14,7 +14,7 @@ from rainclear.runtime.backends.graph import Graph
 from rainclear.runtime.backends.int8_files import Int8Ranges, find_int8
 from rainclear.runtime.backends.int8_graph import Int8Graph
 from rainclear.runtime.backends.openvino import OpenVinoBackend, read_model
-from rainclear.runtime.backends.openvino_quantise import quantise_openvino
+from rainclear.runtime.backends.openvino_quantise import quantise_openvino, round_to_bytes
 from rainclear.runtime.backends.quiet import import_quietly
 from rainclear.runtime.backends.static import Runner
 
@@ -72,6 +72,7 @@ class OpenVinoInt8Backend(OpenVinoBackend):
         assert self._graph is not None
         model = super()._model(core, inputs)
         quantise_openvino(model, self._graph, self._ranges)
+        round_to_bytes(model)
         return model
 
     def _load(self, model: bytes, inputs: Sequence[Tensor]) -> Runner:

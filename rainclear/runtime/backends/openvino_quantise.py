@@ -9,10 +9,11 @@ from torch import nn
 from rainclear.errors import DeviceError
 from rainclear.runtime.backends.quiet import import_quietly
 
-__all__ = ["quantise_openvino", "steps_of"]
+__all__ = ["quantise_openvino", "round_to_bytes", "steps_of"]
 
 _STEPS = 255  # 256 values
 _LARGEST = 127  # of a weight, on either side
+_CLAMPS = {"Clamp", "Maximum", "Minimum"}
 
 
 def quantise_openvino(
@@ -63,6 +64,34 @@ def quantise_openvino(
         lost = sorted(set(ranges) - found)[0]
         raise DeviceError(f"this network has no layer {lost!r} to run in int8")
     model.validate_nodes_and_infer_types()
+
+
+def round_to_bytes(model: Any) -> None:
+    """Have the layers that give pictures write bytes: what clamps and rounds them is one step.
+
+    OpenVINO lets a convolution do that step as it writes; clamp and rounding would read floats.
+
+    Args:
+        model: An ``openvino.Model``, changed in place.
+    """
+    operations = import_quietly("openvino").opset13
+    low, high = (np.full((1, 1, 1, 1), end, np.float32) for end in (0.0, float(_STEPS)))
+    for node in model.get_ordered_ops():
+        if node.get_type_name() != "Round":
+            continue
+        source = node.input_value(0)
+        while source.get_node().get_type_name() in _CLAMPS:
+            source = _varying(source.get_node())
+        rounded = _quantised(operations, source, low, high, _STEPS)
+        for reader in node.output(0).get_target_inputs():
+            reader.replace_source_output(rounded.output(0))
+    model.validate_nodes_and_infer_types()
+
+
+def _varying(node: Any) -> Any:
+    """What a clamp by constants reads."""
+    sources = [node.input_value(i) for i in range(node.get_input_size())]
+    return next(s for s in sources if s.get_node().get_type_name() != "Constant")
 
 
 def _weight(graph: nn.Module, name: str) -> Any:

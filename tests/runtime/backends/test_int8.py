@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from rainclear.errors import DeviceError
 from rainclear.nn.realtime import RealtimeDDAiAM
-from rainclear.runtime.backends import int8_files
+from rainclear.runtime.backends import int8_files, openvino_int8
 from rainclear.runtime.backends.auto import Subject, _key
 from rainclear.runtime.backends.base import Program
 from rainclear.runtime.backends.eager import EagerBackend
@@ -133,6 +133,31 @@ def test_state_stays_as_it_is_while_the_next_frame_runs(backend, descriptor, cpu
         assert torch.equal(before, now)
     again = runner.run_bytes(two, tuple(kept[1:]))
     assert torch.equal(again.image, second.image)
+
+
+def test_bytes_are_written_by_the_last_convolution(backend, descriptor, cpu, monkeypatch):
+    """The same pictures, to the last bit, as those that were clamped and rounded after it."""
+    program = Program(network=made(veil=True), descriptor=descriptor, device=cpu)
+    rounded = []
+    inner = openvino_int8.round_to_bytes
+
+    def round_to_bytes(model):
+        before = [node.get_type_name() for node in model.get_ordered_ops()]
+        inner(model)
+        after = [node.get_type_name() for node in model.get_ordered_ops()]
+        rounded.append((before.count("Round"), after.count("Round")))
+
+    monkeypatch.setattr(openvino_int8, "round_to_bytes", round_to_bytes)
+    one = backend(program, record(program.network))
+    frames = [torch.randint(0, 256, (1, 32, 40, 3), dtype=torch.uint8) for _ in range(3)]
+    got = one.run_bytes(frames[0], None)
+    monkeypatch.setattr(openvino_int8, "round_to_bytes", lambda model: None)
+    other = backend(program, record(program.network))
+    want = other.run_bytes(frames[0], None)
+    for frame in frames[1:]:
+        got, want = one.run_bytes(frame, got.state), other.run_bytes(frame, want.state)
+        assert torch.equal(got.image, want.image)
+    assert rounded == [(1, 0)]
 
 
 def test_ranges_of_other_layers_are_refused(backend, descriptor, cpu):
