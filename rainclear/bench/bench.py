@@ -1,6 +1,5 @@
 """The whole benchmark: ceiling, reference, models, a file from end to end, quality."""
 
-import statistics
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -10,7 +9,7 @@ from typing import Any
 import torch
 
 from rainclear.bench import growth, isolate
-from rainclear.bench.ceiling import Ceiling, dense_ceiling
+from rainclear.bench.ceiling import Ceiling, dense_ceiling, drift_of, of_rounds
 from rainclear.bench.clip import write_clip
 from rainclear.bench.endtoend import EndToEnd, derain_clip
 from rainclear.bench.plan import BenchOptions, Plan, make_plan, nothing_left
@@ -24,7 +23,7 @@ __all__ = ["run_bench"]
 
 _BUSY = 0.5  # load for each core
 _GROWTH_FRAMES = 15
-_DRIFT = 0.1  # of the ceiling from the run's begin to its end
+_DRIFT = 0.1  # of the ceiling from the earlier rounds to the later ones
 
 Rows = dict[str, dict[str, Row]]
 Ceilings = dict[str, list[Ceiling]]
@@ -195,19 +194,6 @@ def _whole(done: EndToEnd) -> dict[str, Any]:
     }
 
 
-def _ceiling(found: list[Ceiling]) -> dict[str, Any]:
-    """The median of the rounds, as with what is measured against it; of two the better one."""
-    ranked = sorted(found, key=lambda ceiling: ceiling.gmac_per_s)
-    rounds = [ceiling.gmac_per_s for ceiling in found]
-    return {**asdict(ranked[len(ranked) // 2]), "rounds": rounds}
-
-
-def _drift(rounds: list[float]) -> float:
-    """By how much the later half of the rounds differs from the earlier one."""
-    half = len(rounds) // 2
-    return abs(statistics.mean(rounds[-half:]) / statistics.mean(rounds[:half]) - 1)
-
-
 def _figures(row: Row, cost: Cost, ceilings: dict[str, Any]) -> dict[str, Any]:
     gmac = cost.multiply_adds / 1e9
     return {
@@ -232,7 +218,7 @@ def _result(
     quality: dict[str, Quality],
 ) -> dict[str, Any]:
     machine = inspect_machine()
-    ceilings = {name: _ceiling(found) for name, found in measured.items()}
+    ceilings = {name: of_rounds(found) for name, found in measured.items()}
     reference = references.get("eager")
 
     def figures(model: str, backend: str, row: Row) -> dict[str, Any]:
@@ -290,7 +276,7 @@ def _notes(
 ) -> list[str]:
     """What a reader must know to judge the figures."""
     notes = []
-    drift = max((_drift(c["rounds"]) for c in ceilings.values()), default=0.0)
+    drift = max((drift_of(c["rounds"]) for c in ceilings.values()), default=0.0)
     if (load or 0.0) > _BUSY * cores or drift > _DRIFT:
         loaded = "" if load is None else f"a load of {load / cores:.1f} a core at the start, "
         notes.append(

@@ -3,14 +3,15 @@
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch.nn import functional as F
 
 from rainclear.bench.int8 import int8_convolution
 
-__all__ = ["FORMATS", "INT8", "Ceiling", "dense_ceiling"]
+__all__ = ["FORMATS", "INT8", "Ceiling", "dense_ceiling", "drift_of", "of_rounds"]
 
 FORMATS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 INT8 = "int8"
@@ -69,6 +70,19 @@ def dense_ceiling(
         if reached > best.gmac_per_s:
             best = Ceiling(gmac_per_s=reached, channels=channels)
     return best
+
+
+def of_rounds(found: list[Ceiling]) -> dict[str, Any]:
+    """The median of several rounds, of two in the middle the better one, and all of them."""
+    ranked = sorted(found, key=lambda ceiling: ceiling.gmac_per_s)
+    rounds = [ceiling.gmac_per_s for ceiling in found]
+    return {**asdict(ranked[len(ranked) // 2]), "rounds": rounds}
+
+
+def drift_of(rounds: list[float]) -> float:
+    """By how much the later half of the rounds differs from the earlier one."""
+    half = len(rounds) // 2
+    return abs(statistics.mean(rounds[-half:]) / statistics.mean(rounds[:half]) - 1)
 
 
 def _convolution(
