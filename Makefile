@@ -1,5 +1,7 @@
 # Few verbs: make demo, test, lint, bench, docs, dist. Each sets up .venv by itself.
 PYTHON ?= python3
+# Processes that run tests; WORKERS=0 runs them in one, where a debugger and print() reach them.
+WORKERS ?= 2
 BIN := .venv/bin
 STAMP := .venv/.installed
 
@@ -14,10 +16,10 @@ demo: $(STAMP)  ## rain on a short clip, derain it, leave the results in demo/
 	$(BIN)/rainclear demo --out demo --overwrite
 
 test: lint  ## everything that CI runs
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 test-fast: $(STAMP)  ## the tests that take no more than a few seconds each
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m 'not slow'
 
 lint: $(STAMP)  ## style, types and import direction
 	$(BIN)/ruff check .
