@@ -4,9 +4,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from rainclear.nn.pyramid import GatedMemory
-from rainclear.nn.recurrent import RecurrentDDAiAM
+from rainclear.nn.recurrent import MEMORY, RecurrentDDAiAM
 
 __all__ = ["BlockLayers", "TwoGates", "channels_by_pixel"]
 
@@ -25,6 +26,8 @@ class BlockLayers(nn.Module):
 
     Attributes:
         same: The picture as it is.
+        now: What the second soft map of Eq. 14 reads of the frame.
+        before: What it reads of the picture before.
         colour: Mean colour of each block.
         heavy: What the fusion reads of the rain types where attention is.
         light: What it reads of the features for all the rest.
@@ -33,6 +36,7 @@ class BlockLayers(nn.Module):
         gain: The veil's gain for each channel of a block, from its six maps.
         offset: Its offset for pictures less the middle: offset + gain · middle.
         offset_levels: The same in levels.
+        enlarge: The veil's six maps, from cells of the memory to blocks.
     """
 
     def __init__(self, network: RecurrentDDAiAM, middle: float) -> None:
@@ -42,7 +46,10 @@ class BlockLayers(nn.Module):
         picture = 3 * pixels
         each = torch.eye(3).repeat(pixels, 1)  # of three colours, one for each channel of a block
         none = torch.zeros_like(each)
-        self.same = _conv(torch.eye(picture))
+        self.same = nn.Conv2d(picture, picture, 1, groups=picture, bias=False)
+        nn.init.ones_(self.same.weight)
+        read = net.differential_previous.reduce.weight / _FULL
+        self.now, self.before = _conv(read), _conv(-read)
         self.colour = _conv(each.T / pixels)
 
         both, types = net.merge.weight[:, :, 0, 0], net.to_types
@@ -59,6 +66,7 @@ class BlockLayers(nn.Module):
         lifted = torch.cat([middle * each, each], 1)
         self.gain = _conv(torch.cat([each, none], 1))
         self.offset, self.offset_levels = _conv(lifted), _conv(_FULL * lifted)
+        self.enlarge = _Twice(6) if 2 * network.block == MEMORY else _Interpolated()
 
     def spread(self, attentions: Tensor) -> Tensor:
         """Attention for each channel of the types."""
@@ -90,6 +98,29 @@ class TwoGates(nn.Module):
         known = torch.cat([x, h], 1)
         h = h + torch.sigmoid(self.update(known)) * (torch.tanh(self.candidate(known)) - h)
         return x + self.expand(h), h
+
+
+class _Interpolated(nn.Module):
+    """Bilinear interpolation."""
+
+    def forward(self, maps: Tensor, size: tuple[int, int]) -> Tensor:
+        return F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
+
+
+class _Twice(nn.Module):
+    """The same to twice the size, in a third less time: a convolution makes four of each cell."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        sides = torch.tensor([[0.25, 0.75, 0.0], [0.0, 0.75, 0.25]])
+        each = torch.einsum("ay,bx,oi->aboiyx", sides, sides, torch.eye(channels))
+        self.four = nn.Conv2d(channels, 4 * channels, 3, bias=False)
+        self.four.weight.data = each.reshape(self.four.weight.shape)
+        self.join = _ByPixel()
+
+    def forward(self, maps: Tensor, size: tuple[int, int]) -> Tensor:
+        joined: Tensor = self.join(self.four(F.pad(maps, (1, 1, 1, 1), mode="replicate")))
+        return joined
 
 
 class _ByPixel(nn.Module):

@@ -12,11 +12,10 @@ go to memory; see :mod:`rainclear.runtime.backends.block_layers`.
 """
 
 import copy
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from rainclear.nn.pyramid import GatedMemory, act
 from rainclear.nn.recurrent import MEMORY, RecurrentDDAiAM
@@ -111,19 +110,18 @@ class BlockGraph(nn.Module):
         # Convolutions read frame and picture as they lie in memory; what an element-wise operation
         # also read would be transposed for it. So these get a copy that a convolution made.
         x = self.layers.same(taken)
-        added, attentions, h = self._derain((taken, before), x, before, channels_first(memory))
+        added, attentions, h = self._derain((taken, before), x, channels_first(memory))
         image, carried = self._finish(frame, x, added)
         return image, carried, channels_last(self.layers.shown(attentions)), channels_last(h)
 
     def _derain(
-        self, cues: tuple[Tensor, Tensor], x: Tensor, p: Tensor, remembered: Tensor
+        self, cues: tuple[Tensor, Tensor], x: Tensor, remembered: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """What to add to the frame.
 
         Args:
             cues: Frame and picture before, for convolutions alone.
             x: The frame for element-wise operations.
-            p: The picture before for these.
             remembered: The memory, N×C×h×w.
 
         Returns:
@@ -137,10 +135,12 @@ class BlockGraph(nn.Module):
         change = net.coarse_image(act(merged))
         if veil is not None:
             change = x * (veil.gain * _LEVEL) + (veil.offset + change)
-        a = net.differential_input(change)
-        b = net.differential_previous(change + (x - p) * _LEVEL)
-        half = x * _LEVEL + self.middle / 255
-        fused = (change + half) * a + net.w * (half * b)  # Eq. 14
+        of_input, of_previous = net.differential_input, net.differential_previous
+        a = self._soft_map(of_input, of_input.reduce(change))
+        moved = layers.now(cues[0]) + layers.before(cues[1])
+        b = self._soft_map(of_previous, of_previous.reduce(change) + moved)
+        # Eq. 14 with the first picture as change + x: so it need not be kept for later.
+        fused = change * a + (x * _LEVEL + self.middle / 255) * (a + net.w * b)
         refined = net.refine(merged + net.refine_in(fused - 0.375))
 
         added = layers.refined(act(refined))  # in levels, as all that follows
@@ -148,6 +148,10 @@ class BlockGraph(nn.Module):
             added = added + layers.offset_levels(veil.maps) + x * veil.gain
             h = torch.cat([h, veil.kept], 1)
         return added, attentions, h
+
+    def _soft_map(self, layers: Any, differential: Tensor) -> Tensor:
+        """The soft map of what its first layer read of a differential of pictures."""
+        return torch.sigmoid(layers.expand(act(layers.body(act(differential)))))
 
     def _attend(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """S⁺ of all pixels, and the fused rain types (Eq. 1 to 4 and 8).
@@ -174,8 +178,7 @@ class BlockGraph(nn.Module):
         colours = layers.colour(net.unveil.average(x)) * _LEVEL + self.middle / 255
         maps = torch.cat(net.unveil.maps(features, attentions, colours), 1)
         maps, kept = net.unveil.settled(maps, memory[:, net.hidden :])
-        size = x.shape[-2:]
-        maps = F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
+        maps = layers.enlarge(maps, x.shape[-2:])
         return _Veil(maps, layers.gain(maps), layers.offset(maps), kept)
 
     def _finish(self, frame: Tensor, x: Tensor, added: Tensor) -> tuple[Tensor, Tensor]:

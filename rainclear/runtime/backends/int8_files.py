@@ -15,7 +15,7 @@ from rainclear.zoo import models_root
 
 __all__ = ["INT8_REVISION", "Int8Ranges", "find_int8", "int8_file", "kept_int8", "weights_digest"]
 
-INT8_REVISION = 5
+INT8_REVISION = 6
 """Of the graph over blocks that the ranges belong to."""
 
 _SHIPPED = "int8.json"

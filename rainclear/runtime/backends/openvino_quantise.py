@@ -13,6 +13,7 @@ __all__ = ["quantise_openvino", "round_to_bytes", "steps_of"]
 
 _STEPS = 255  # 256 values
 _LARGEST = 127  # of a weight, on either side
+_CONVOLUTIONS = {"Convolution", "GroupConvolution"}
 _CLAMPS = {"Clamp", "Maximum", "Minimum"}
 
 
@@ -38,7 +39,7 @@ def quantise_openvino(
     found: set[str] = set()
     made: dict[tuple[str, int], Any] = {}
     for node in model.get_ordered_ops():
-        if node.get_type_name() != "Convolution":
+        if node.get_type_name() not in _CONVOLUTIONS:
             continue
         kernel = _constant(node.input_value(1))
         if kernel is None:
@@ -56,7 +57,8 @@ def quantise_openvino(
             if key not in made:
                 made[key] = _quantised(operations, source, *_with_zero(*ranges[names[0]]), _STEPS)
             reader.input(0).replace_source_output(made[key].output(0))
-        largest = np.maximum(np.abs(kernel).max(axis=(1, 2, 3), keepdims=True), 1e-12)
+        kernel = kernel.reshape(node.input_value(1).get_shape())  # one axis more for groups
+        largest = np.maximum(np.abs(kernel).max(axis=(-3, -2, -1), keepdims=True), 1e-12)
         own = operations.constant(kernel.astype(np.float32)).output(0)
         rounded = _quantised(operations, own, -largest, largest, 2 * _LARGEST)
         node.input(1).replace_source_output(rounded.output(0))
@@ -103,9 +105,9 @@ def _weight(graph: nn.Module, name: str) -> Any:
 
 
 def _constant(output: Any) -> Any:
-    """The values of a constant, seen through a conversion of its type."""
+    """The values of a constant, seen through what changes its type or shape."""
     node = output.get_node()
-    if node.get_type_name() == "Convert":
+    while node.get_type_name() in {"Convert", "Reshape"}:
         node = node.input_value(0).get_node()
     return node.get_data() if node.get_type_name() == "Constant" else None
 

@@ -9,6 +9,7 @@ from rainclear.nn.realtime import RealtimeDDAiAM
 from rainclear.runtime.backends import int8_files, openvino_int8
 from rainclear.runtime.backends.auto import Subject, _key
 from rainclear.runtime.backends.base import Program
+from rainclear.runtime.backends.blocks import BlockGraph
 from rainclear.runtime.backends.eager import EagerBackend
 from rainclear.runtime.backends.int8_files import (
     INT8_REVISION,
@@ -94,6 +95,19 @@ def test_evened_out_channels_give_the_same_pictures():
             assert torch.allclose(a, b, atol=1.0 if a.dim() == 4 and a.max() > 2 else 1e-4)
     with pytest.raises(ValueError, match="2 factors do not fit"):
         graph.even_out([1.0, 2.0])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("scale", [1, 100])
+def test_soft_maps_are_near_those_of_the_network(scale):
+    network = made()
+    near, exact = Int8Graph(network).eval(), BlockGraph(network, byte=False).eval()
+    read = scale * torch.randn(1, 16, 24, 24, generator=torch.Generator().manual_seed(0))
+    maps = [
+        graph._soft_map(graph.network.differential_input, read).clone() for graph in (near, exact)
+    ]
+    assert (maps[0] - maps[1]).abs().max() < 0.0042
+    assert maps[1].max() > (0.99 if scale > 1 else 0.5)  # beyond where it is a polynomial, too
 
 
 def test_the_veil_stays_in_float():
