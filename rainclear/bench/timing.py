@@ -16,7 +16,7 @@ from rainclear.bench.subject import load_subject, padded
 from rainclear.runtime.backends.base import Backend, BackendName
 from rainclear.runtime.backends.make import make_backend, make_program
 from rainclear.runtime.backends.measure import feed, moving_frames
-from rainclear.runtime.memory import peak_rss_mb
+from rainclear.runtime.memory import keep_freed_memory, peak_rss_mb
 
 __all__ = ["FORMAT_NAMES", "Row", "Task", "format_name", "pooled", "time_task"]
 
@@ -68,7 +68,8 @@ class Row:
         peak_memory_mb: Largest resident memory of the process that did nothing else, MiB; ``None``
             on Windows, which does not tell.
         peak_gpu_memory_mb: Largest memory that PyTorch took on the GPU, MiB; ``None`` on a CPU.
-        memory_kept: Whether the allocator was told to keep freed memory (the reference alone).
+        memory_kept: Whether the allocator was told to keep freed memory: all of it for the
+            reference, what the commands have it keep for the models.
     """
 
     precision: str
@@ -110,7 +111,7 @@ def time_task(task: Task) -> Row:
     if task.threads:
         torch.set_num_threads(task.threads)
     reference = task.model is None
-    kept = reference and keep_memory()
+    kept = keep_memory() if reference else keep_freed_memory()
     subject, device = load_subject(task.model), torch.device(task.device)
     size = padded(task.size, subject.descriptor)
     program = make_program(

@@ -12,6 +12,7 @@ def here(patch: pytest.MonkeyPatch) -> None:
     """Measure in this process, whose allocator stays as it is, and little of everything."""
     patch.setattr(isolate, "call", lambda function, *args, **kwargs: function(*args, **kwargs))
     patch.setattr(timing, "keep_memory", lambda: False)
+    patch.setattr(timing, "keep_freed_memory", lambda: False)
     patch.setattr(ceiling, "_CPU_WORK", 1e6)
     patch.setattr(growth, "SIZES", ((24, 32), (48, 64)))
     patch.setattr(growth, "LENGTHS", (2, 5))

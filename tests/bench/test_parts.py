@@ -177,8 +177,11 @@ def test_small_frames_warm_up_the_reference_on_a_cpu_alone(
     )
     monkeypatch.setattr(timing, "moving_frames", lambda size, count, device: size)
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 0)
-    monkeypatch.setattr(timing, "keep_memory", lambda: False)
+    kept = []
+    monkeypatch.setattr(timing, "keep_memory", lambda: kept.append("all"))
+    monkeypatch.setattr(timing, "keep_freed_memory", lambda: kept.append("as the commands do"))
     timing.time_task(task)
+    assert kept == ["all" if task.model is None else "as the commands do"]
     (first, warm), (size, timed) = seen
     assert (warm, timed) == (3, 1) and size[0] >= 90 and size[1] >= 120
     assert (first == size) is not small
