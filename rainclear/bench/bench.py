@@ -159,9 +159,10 @@ def _growth(
     backend = _fastest(rows[label])
     task = next(t for t in plan.rows if t.model == model and t.backend == backend)
     sizes = []
+    task = replace(task, frames=_GROWTH_FRAMES, seconds=0.0)
     for size in growth.SIZES:
         report(f"{label}, {backend}: {size[1]}x{size[0]}")
-        sizes.append(isolate.call(time_task, replace(task, size=size, frames=_GROWTH_FRAMES)))
+        sizes.append(isolate.call(time_task, replace(task, size=size)))
     report(f"{label}, {backend}: {growth.LENGTHS[-1]} frames")
     marks = isolate.call(
         growth.play,

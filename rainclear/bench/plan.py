@@ -33,7 +33,9 @@ class BenchOptions:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: auto, fp32, bf16 or fp16.
         threads: Threads of the CPU; ``None`` leaves PyTorch its choice.
-        frames: Frames to time of each model in each round.
+        frames: Frames to time of each model in each round, at least.
+        seconds: Time that a model's round takes, at least: a machine that others use is quick or
+            slow for some seconds, and a shorter round would tell of that alone.
         rounds: How often all models and the ceilings are measured, in turns: what else the machine
             does then meets all of them alike. Medians of the rounds count.
         clip_frames: Length of the clip that goes from file to file; 0 leaves that out.
@@ -53,6 +55,7 @@ class BenchOptions:
     precision: str = "auto"
     threads: int | None = None
     frames: int = 50
+    seconds: float = 8.0
     rounds: int = 3
     clip_frames: int = 200
     prenet: PReNetChoice = "eager"
@@ -139,6 +142,7 @@ def _task(
         precision=precision,
         threads=options.threads,
         frames=options.frames if model else options.prenet_frames,
+        seconds=options.seconds if model else 0.0,
     )
 
 

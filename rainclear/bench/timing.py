@@ -39,6 +39,7 @@ class Task:
         precision: auto, fp32, bf16 or fp16; for int8, of what is not quantised.
         threads: Threads of the CPU; ``None`` leaves PyTorch its choice.
         frames: Frames to time; fewer, but three at least, where they take more than a minute.
+        seconds: More are timed until so much time has gone by.
     """
 
     model: str | None
@@ -48,6 +49,7 @@ class Task:
     precision: str = "auto"
     threads: int | None = None
     frames: int = 50
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,7 +129,8 @@ def time_task(task: Task) -> Row:
     prepared = time.perf_counter() - began
     first = _warm_up_size(task, size)
     _run(backend, moving_frames(first, 3, device), _WARM_UP, device)
-    times = _run(backend, moving_frames(size, 3, device), task.frames, device)
+    frames = moving_frames(size, 3, device)
+    times = _run(backend, frames, task.frames, device, seconds=task.seconds)
     wall, cpu = [t[0] for t in times], [t[1] for t in times]
     on_gpu = torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else None
     return Row(
@@ -179,18 +182,23 @@ def _warm_up_size(task: Task, size: tuple[int, int]) -> tuple[int, int]:
 
 
 def _run(
-    backend: Backend, frames: list[Tensor], count: int, device: torch.device
+    backend: Backend,
+    frames: list[Tensor],
+    count: int,
+    device: torch.device,
+    *,
+    seconds: float = 0.0,
 ) -> list[tuple[float, float]]:
-    """Wall and processor seconds of each of ``count`` frames, the state carried along."""
+    """Wall and processor seconds of each of ``count`` frames or more, the state carried along."""
     state: tuple[Tensor, ...] | None = None
     run, fed = feed(backend, frames)
     times: list[tuple[float, float]] = []
-    end = time.perf_counter() + _LONGEST
-    while len(times) < count and (len(times) < _LEAST or time.perf_counter() < end):
+    began, gone = time.perf_counter(), 0.0
+    while gone < seconds or (len(times) < count and (len(times) < _LEAST or gone < _LONGEST)):
         started, cpu = time.perf_counter(), time.process_time()
         out = run(fed[len(times) % len(fed)], state)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         times.append((time.perf_counter() - started, time.process_time() - cpu))
-        state = out.state
+        state, gone = out.state, time.perf_counter() - began
     return times

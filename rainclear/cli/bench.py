@@ -40,8 +40,11 @@ def bench(
         typer.Option(min=1, help="Threads of the CPU.", show_default="PyTorch's choice"),
     ] = None,
     frames: Annotated[
-        int, typer.Option(min=3, help="Frames to time of each model in a round.")
+        int, typer.Option(min=3, help="Frames to time of each model in a round, at least.")
     ] = 50,
+    seconds: Annotated[
+        float, typer.Option(min=0, max=3600, help="Time that a model's round takes, at least.")
+    ] = 8.0,
     rounds: Annotated[
         int, typer.Option(min=1, help="Rounds in which the models and the ceilings take turns.")
     ] = 3,
@@ -104,6 +107,7 @@ def bench(
         precision=precision,
         threads=threads,
         frames=frames,
+        seconds=seconds,
         rounds=rounds,
         clip_frames=clip_frames,
         prenet=prenet,

@@ -44,6 +44,7 @@ def result(tiny_model: Path, told: list[str]):
         device="cpu",
         precision="fp32",
         frames=3,
+        seconds=0.0,
         rounds=2,
         clip_frames=4,
         prenet="same",

@@ -189,6 +189,7 @@ def quick(model, **others):
             "device": "cpu",
             "precision": "fp32",
             "frames": 3,
+            "seconds": 0.0,
             "rounds": 1,
             "clip_frames": 0,
             "prenet": "none",

@@ -140,6 +140,13 @@ def test_times_and_state(clock):
     assert backend.states[0] is None and all(s is not None for s in backend.states[1:])
 
 
+def test_quick_networks_are_timed_on_more_frames(clock):
+    """What slows a machine down lasts for seconds."""
+    backend = Slow(clock, islice(iter(lambda: 0.3, None), 99))
+    frames = [torch.rand(1, 3, 4, 4)]
+    assert len(timing._run(backend, frames, 5, torch.device("cpu"), seconds=8.0)) == 27
+
+
 @pytest.mark.parametrize(("seconds", "count"), [(45.0, 3), (25.0, 3), (15.0, 4)])
 def test_slow_networks_are_timed_on_fewer_frames(clock, seconds, count):
     backend = Slow(clock, islice(iter(lambda: seconds, None), 99))
@@ -164,7 +171,7 @@ def test_small_frames_warm_up_the_reference_on_a_cpu_alone(
     task = timing.Task(model=model, backend=backend, size=(90, 120), device=device, frames=1)
     seen = []
 
-    def run(backend, frames, count, device):
+    def run(backend, frames, count, device, seconds=0.0):
         seen.append((frames, count))
         return [(1.0, 1.0)] * count
 

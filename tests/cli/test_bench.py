@@ -60,6 +60,7 @@ def test_options(rainclear, asked, tmp_path):
     done = rainclear(
         *("bench", "--model", "a", "--model", "b", "--size", "64x48", "--backend", "eager"),
         *("--device", "cpu", "--precision", "fp32", "--threads", 1, "--frames", 5),
+        *("--seconds", 0.5),
         *("--clip-frames", 0, "--prenet", "same", "--prenet-frames", 2, "--clean", clean),
     )
     assert (done.code, done.err) == (0, "")
@@ -72,6 +73,7 @@ def test_options(rainclear, asked, tmp_path):
             precision="fp32",
             threads=1,
             frames=5,
+            seconds=0.5,
             clip_frames=0,
             prenet="same",
             prenet_frames=2,
