@@ -17,11 +17,11 @@ from rainclear.bench.quality import Quality, check_clean, score
 from rainclear.bench.subject import Cost
 from rainclear.bench.timing import Row, Task, pooled, time_task
 from rainclear.errors import RainclearError
-from rainclear.runtime.backends.machine import inspect_machine, load_average
+from rainclear.runtime.backends.machine import cores_in_use, inspect_machine
 
 __all__ = ["run_bench"]
 
-_BUSY = 0.5  # load for each core
+_BUSY = 0.25  # of all cores' time before the start
 _GROWTH_FRAMES = 15
 _DRIFT = 0.1  # of the ceiling from the earlier rounds to the later ones
 
@@ -53,7 +53,7 @@ def run_bench(
     plan = make_plan(options)
     if options.threads:
         torch.set_num_threads(options.threads)
-    load = load_average()
+    load = cores_in_use()
     report("dense convolutions")
     ceilings: Ceilings = {name: [dense_ceiling(plan.device, name)] for name in plan.formats}
     # First, as a backend that was named may turn out not to run.
@@ -279,7 +279,7 @@ def _notes(
     notes = []
     drift = max((drift_of(c["rounds"]) for c in ceilings.values()), default=0.0)
     if (load or 0.0) > _BUSY * cores or drift > _DRIFT:
-        loaded = "" if load is None else f"a load of {load / cores:.1f} a core at the start, "
+        loaded = "" if load is None else f"{load:.1f} cores in use at the start, "
         notes.append(
             f"the machine was busy: {loaded}its ceiling changed by {drift:.0%}; quote none of "
             "these times, nor their ratios: short frames slip between what slows long ones"

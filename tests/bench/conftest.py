@@ -11,6 +11,7 @@ from rainclear.bench.plan import BenchOptions
 def here(patch: pytest.MonkeyPatch) -> None:
     """Measure in this process, whose allocator stays as it is, and little of everything."""
     patch.setattr(isolate, "call", lambda function, *args, **kwargs: function(*args, **kwargs))
+    patch.setattr(bench, "cores_in_use", lambda: 0.0)
     patch.setattr(timing, "keep_memory", lambda: False)
     patch.setattr(timing, "keep_freed_memory", lambda: False)
     patch.setattr(ceiling, "_CPU_WORK", 1e6)

@@ -271,7 +271,7 @@ def test_int8_has_a_ceiling_of_its_own(in_this_process):
 
 
 def test_a_system_that_tells_neither_load_nor_memory(tiny_model, in_this_process, monkeypatch):
-    monkeypatch.setattr(bench, "load_average", lambda: None)
+    monkeypatch.setattr(bench, "cores_in_use", lambda: None)
     monkeypatch.setattr(timing, "peak_rss_mb", lambda: 0.0)
     monkeypatch.setattr(endtoend, "peak_rss_mb", lambda: 0.0)
     made = bench.run_bench(quick(tiny_model, backends=("eager",), clip_frames=4))

@@ -70,9 +70,29 @@ def test_ceiling_in_int8(monkeypatch):
 
 def test_a_system_that_does_not_tell_of_load_and_memory(monkeypatch):
     monkeypatch.delattr(os, "getloadavg")
+    monkeypatch.setattr(machine, "_STAT", Path("nowhere"))
     monkeypatch.setitem(sys.modules, "resource", None)
     monkeypatch.setattr(memory, "_STATUS", Path("nowhere"))
     assert machine.load_average() is None and memory.peak_rss_mb() == 0
+    assert machine.cores_in_use() is None
+
+
+def test_cores_in_use(monkeypatch, tmp_path):
+    """Not those that are idle or wait for a disk."""
+    stat, now = tmp_path / "stat", [100.0]
+    stat.write_text("cpu  100 0 50 1000 300 0 0 0 0 0\ncpu0 1 1 1 1\n")
+
+    def sleep(seconds):
+        now[0] += seconds
+        stat.write_text("cpu  310 20 90 1090 340 10 5 15 200 0\ncpu0 1 1 1 1\n")
+
+    monkeypatch.setattr(machine, "_STAT", stat)
+    monkeypatch.setattr(machine.os, "sysconf", lambda name: {"SC_CLK_TCK": 100}[name])
+    monkeypatch.setattr(machine, "time", SimpleNamespace(sleep=sleep, perf_counter=lambda: now[0]))
+    assert machine.cores_in_use(2.0) == 1.5
+    monkeypatch.setattr(machine, "_STAT", tmp_path / "none")
+    monkeypatch.setattr(machine, "load_average", lambda: 0.7)
+    assert machine.cores_in_use(2.0) == 0.7
 
 
 def test_a_process_of_its_own():
@@ -215,7 +235,7 @@ def _told(load, before, after):
     return bench._notes(ceilings, load, 2, BenchOptions(clip_frames=0), plan, {})
 
 
-@pytest.mark.parametrize("load", [0.9, None])
+@pytest.mark.parametrize("load", [0.4, None])
 def test_no_note_on_a_machine_at_rest(load):
     assert _told(load, 200.0, 219.0) == _told(load, 200.0, 181.0) == []
 
@@ -223,9 +243,9 @@ def test_no_note_on_a_machine_at_rest(load):
 @pytest.mark.parametrize(
     ("load", "after", "told"),
     [
-        (1.2, 200.0, "a load of 0.6 a core at the start, its ceiling changed by 0%"),
-        (0.2, 150.0, "a load of 0.1 a core at the start, its ceiling changed by 25%"),
-        (0.2, 250.0, "a load of 0.1 a core at the start, its ceiling changed by 25%"),
+        (0.6, 200.0, "0.6 cores in use at the start, its ceiling changed by 0%"),
+        (0.2, 150.0, "0.2 cores in use at the start, its ceiling changed by 25%"),
+        (0.2, 250.0, "0.2 cores in use at the start, its ceiling changed by 25%"),
         (None, 250.0, "the machine was busy: its ceiling changed by 25%"),
     ],
 )

@@ -3,13 +3,14 @@
 import importlib.metadata
 import os
 import platform
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-__all__ = ["PACKAGES", "Machine", "inspect_machine", "load_average"]
+__all__ = ["PACKAGES", "Machine", "cores_in_use", "inspect_machine", "load_average"]
 
 PACKAGES = ("torch", "openvino", "onnxruntime", "onnxruntime-gpu", "onnx", "tensorrt")
 
@@ -22,6 +23,8 @@ _FEATURES = {
     "AMX int8": ("amx_int8",),
     "NEON": ("asimd", "neon"),
 }
+
+_STAT = Path("/proc/stat")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +79,32 @@ def load_average() -> float | None:
         return round(os.getloadavg()[0], 2)
     except (AttributeError, OSError):
         return None
+
+
+def cores_in_use(seconds: float = 2.0) -> float | None:
+    """How many processors are busy over the next ``seconds``, whoever keeps them so.
+
+    Where the system counts no ticks (Linux does) it is the load average, in which a program that
+    has just ended still counts.
+    """
+    before = _busy_ticks()
+    if before is None:
+        return load_average()
+    began = time.perf_counter()
+    time.sleep(seconds)
+    ticks, gone = (_busy_ticks() or before) - before, time.perf_counter() - began
+    return round(ticks / os.sysconf("SC_CLK_TCK") / gone, 2)
+
+
+def _busy_ticks() -> int | None:
+    """Of all processors since the start of the system: all but idle and waiting for disks."""
+    try:
+        first = _STAT.read_text(encoding="utf-8").split("\n", 1)[0]
+    except OSError:
+        return None
+    # user, nice, system, idle, iowait, irq, softirq, steal; guests are part of user
+    ticks = [int(count) for count in first.split()[1:9]]
+    return sum(ticks) - sum(ticks[3:5])
 
 
 def _cpuinfo() -> dict[str, str]:
