@@ -108,7 +108,7 @@ class _Interpolated(nn.Module):
 
 
 class _Twice(nn.Module):
-    """The same to twice the size, in a third less time: a convolution makes four of each cell."""
+    """The same to twice the size, in less time: a convolution makes four values of each."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -151,7 +151,10 @@ class BlockGraph(nn.Module):
 
     def _soft_map(self, layers: Any, differential: Tensor) -> Tensor:
         """The soft map of what its first layer read of a differential of pictures."""
-        return torch.sigmoid(layers.expand(act(layers.body(act(differential)))))
+        return self._between_0_and_1(layers.expand(act(layers.body(act(differential)))))
+
+    def _between_0_and_1(self, x: Tensor) -> Tensor:
+        return torch.sigmoid(x)
 
     def _attend(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """S⁺ of all pixels, and the fused rain types (Eq. 1 to 4 and 8).
