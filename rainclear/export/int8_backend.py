@@ -23,7 +23,9 @@ from rainclear.export.int8_ranges import (
     shown,
 )
 from rainclear.export.quantise import MAX_LOSS_DB
+from rainclear.nn.ensemble import SelfEnsemble
 from rainclear.nn.recurrent import RecurrentDDAiAM
+from rainclear.nn.registry import NETWORKS
 from rainclear.runtime.backends.base import Program
 from rainclear.runtime.backends.blocks import block_graph
 from rainclear.runtime.backends.graph import Graph, signature_of
@@ -121,6 +123,8 @@ def find_ranges(
         first.append(calibrates)
         second.append(judges)
     descriptor = network_of(find_model(model).spec.architecture)
+    if isinstance(network, SelfEnsemble):  # each of its views is the network's
+        network, descriptor = network.network, NETWORKS["d-daiam-rt"]
     program = Program(network=network, descriptor=descriptor, device=torch.device("cpu"))
     played = [pairs for clean in first for pairs in rained(clean).values()]
     factors: tuple[float, ...] = ()

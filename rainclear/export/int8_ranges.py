@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from rainclear.errors import ConfigError
 from rainclear.export.frames import rainy_pairs
+from rainclear.nn.ensemble import RESIZING
 from rainclear.nn.reparam import RepConv2d
 from rainclear.runtime.backends.base import start_state
 from rainclear.runtime.backends.graph import Graph
@@ -30,7 +31,7 @@ __all__ = [
 RAIN = ("moderate", "heavy")
 """Presets that ranges are found with, beside dry frames."""
 
-_FLOAT = {"stem", "stem_change", "shallow", "head", "refine_image", "tail", "unveil"}
+_FLOAT = {"stem", "stem_change", "shallow", "head", "refine_image", "tail", "unveil", *RESIZING}
 """Parts of networks that stay in float: they read or give pictures, lift the veil, which decides
 how bright a frame becomes, or tell it of flat parts of the picture."""
 

@@ -16,6 +16,7 @@ from rainclear.export.frames import rainy_pairs
 from rainclear.export.int8_ranges import fed, halves, picture_ranges, rained
 from rainclear.export.onnx_file import OnnxFile
 from rainclear.export.openvino_file import OpenVinoFile
+from rainclear.nn.ensemble import RESIZING
 from rainclear.runtime.backends.graph import Graph
 from rainclear.runtime.backends.openvino_quantise import quantise_openvino
 from rainclear.runtime.backends.quiet import import_quietly
@@ -108,7 +109,11 @@ def _by_onnxruntime(artefact: OnnxFile, graph: Graph, clean: Sequence[Tensor]) -
 
 
 def _convolutions_near_outputs(model: Any) -> list[str]:
-    """Names of the convolutions from which a graph output is reached without another one."""
+    """Names of the convolutions from which a graph output is reached without another one.
+
+    Those that resize pictures are among them, and no others for this.
+    """
+    resizing = [node.name for node in model.graph.node if _resizes(node)]
     makers = {name: node for node in model.graph.node for name in node.output}
     found, queue, seen = [], [output.name for output in model.graph.output], set()
     while queue:
@@ -116,11 +121,16 @@ def _convolutions_near_outputs(model: Any) -> list[str]:
         if node is None or id(node) in seen:
             continue
         seen.add(id(node))
-        if node.op_type == "Conv":
+        if node.op_type == "Conv" and not _resizes(node):
             found.append(node.name)
         else:
             queue.extend(node.input)
-    return found
+    return found + resizing
+
+
+def _resizes(node: Any) -> bool:
+    """Whether it is the convolution of a :class:`rainclear.nn.ensemble.Resize`."""
+    return node.op_type == "Conv" and any(f"/{name}/" in node.name for name in RESIZING)
 
 
 @contextlib.contextmanager

@@ -11,8 +11,9 @@ from rainclear.nn.daiam import DAiAM, StackedDAiAM
 from rainclear.nn.dam import DAM
 from rainclear.nn.differential import DDAM, DDAiAM
 from rainclear.nn.dprrn import DPRRN
+from rainclear.nn.ensemble import SelfEnsemble
 from rainclear.nn.realtime import RealtimeDDAiAM
-from rainclear.nn.small import SmallDDAiAM
+from rainclear.nn.ushaped import UDDAiAM
 
 __all__ = ["NETWORKS", "Network"]
 
@@ -61,7 +62,14 @@ NETWORKS = _networks(
     ),
     Network(
         name="d-daiam-s",
-        build=SmallDDAiAM,
+        build=SelfEnsemble,
+        summary="d-daiam-rt on six views of each frame, in three sizes and mirrored",
+        size_multiple=8,
+        stateful=True,
+    ),
+    Network(
+        name="d-daiam-u",
+        build=UDDAiAM,
         summary="D-DAiAM over four sizes of the picture, recurrent over frames",
         size_multiple=8,
         stateful=True,

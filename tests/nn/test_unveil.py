@@ -5,8 +5,8 @@ import torch
 from torch.nn import functional as F
 
 from rainclear.nn.realtime import RealtimeDDAiAM
-from rainclear.nn.small import SmallDDAiAM
 from rainclear.nn.unveil import Unveil
+from rainclear.nn.ushaped import UDDAiAM
 
 
 def stirred(channels: int = 4, *, block: int = 4) -> Unveil:
@@ -113,9 +113,9 @@ def test_what_is_seen_in_one_frame_alone_counts_little() -> None:
     torch.testing.assert_close(kept[:, 6:], torch.ones(1, 1, 8, 12), atol=0.05, rtol=0)
 
 
-@pytest.mark.parametrize("build", [RealtimeDDAiAM, SmallDDAiAM], ids=["rt", "s"])
+@pytest.mark.parametrize("build", [RealtimeDDAiAM, UDDAiAM], ids=["rt", "u"])
 def test_a_network_with_it_begins_as_one_without(
-    build: type[RealtimeDDAiAM | SmallDDAiAM],
+    build: type[RealtimeDDAiAM | UDDAiAM],
 ) -> None:
     torch.manual_seed(0)
     network, plain = build(veil=True).eval(), build().eval()

@@ -133,7 +133,7 @@ def test_a_cascade_keeps_the_first_network_s_weights(
 ) -> None:
     spec = make_spec()
     first = export_model(stirred(spec), spec, tmp_path / "first")
-    cascade = make_spec("architecture.network=d-daiam-s", f"training.first_from={first}")
+    cascade = make_spec("architecture.network=d-daiam-u", f"training.first_from={first}")
     options = {"widths": [8, 8, 8, 8], "blocks": [1, 1, 1, 1], "refine": [1, 1], "hidden": 4}
     options["first"] = spec.architecture.options
     architecture = cascade.architecture.model_copy(update={"options": options})

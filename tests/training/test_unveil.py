@@ -17,7 +17,7 @@ from rainclear.data.rainy import RainyClips
 from rainclear.data.scenes import Scene
 from rainclear.errors import ConfigError, ModelError, OutputError
 from rainclear.nn.realtime import RealtimeDDAiAM
-from rainclear.nn.small import SmallDDAiAM
+from rainclear.nn.ushaped import UDDAiAM
 from rainclear.runtime.load import load_model
 from rainclear.training.progress import Progress
 from rainclear.training.run import train_model
@@ -108,7 +108,7 @@ def test_what_is_collected_tells_what_is_left(kind: str) -> None:
     if kind == "cascade":
         floors = {"widths": [8, 8, 8, 8], "blocks": [1, 1, 1, 1], "refine": (1, 1), "hidden": 4}
         first = {"deep_channels": 16, "hidden": 4, "veil": True}
-        model = SmallDDAiAM(**floors, veil=True, first=first).eval()
+        model = UDDAiAM(**floors, veil=True, first=first).eval()
         nn.init.normal_(model.first.unveil.expand.bias, std=0.1)
     unveil = unveil_of(model)
     nn.init.normal_(unveil.expand.bias, std=0.1)

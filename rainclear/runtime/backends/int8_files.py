@@ -10,6 +10,7 @@ from torch import nn
 
 from rainclear.config import Settings
 from rainclear.errors import DeviceError
+from rainclear.nn.ensemble import SelfEnsemble
 from rainclear.runtime.backends.cache import cache_folder
 from rainclear.zoo import models_root
 
@@ -54,7 +55,8 @@ class Int8Ranges(Settings):
 
 
 def weights_digest(network: nn.Module) -> str:
-    """A name for a folded network and its weights."""
+    """A name for a folded network and its weights; an ensemble's is that of its network."""
+    network = network.network if isinstance(network, SelfEnsemble) else network
     digest = hashlib.sha256(f"{INT8_REVISION} {type(network).__name__}".encode())
     for name, value in sorted(network.state_dict().items()):
         digest.update(name.encode())

@@ -8,8 +8,10 @@ import torch
 from torch import nn
 
 from rainclear.errors import DeviceError
+from rainclear.nn.ensemble import SelfEnsemble
 from rainclear.nn.registry import Network
 from rainclear.runtime.backends.base import BACKENDS, Backend, BackendName, Program
+from rainclear.runtime.backends.ensemble import EnsembleBackend
 from rainclear.runtime.device import resolve_precision
 
 __all__ = ["FORMATS", "check_name", "make_backend", "make_program"]
@@ -34,6 +36,10 @@ _HOMES = {
     "onnxruntime": ("onnxruntime", "OnnxRuntimeBackend"),
     "tensorrt": ("tensorrt", "TensorRtBackend"),
 }
+
+
+_GRAPHS = ("openvino", "openvino-int8", "onnxruntime", "tensorrt")
+"""Those that are given a graph; the others run a network's own ``forward``."""
 
 
 def check_name(name: str) -> BackendName:
@@ -82,4 +88,7 @@ def make_backend(name: BackendName, program: Program) -> Backend:
     """
     module, kind = _HOMES[name]
     home = importlib.import_module(f"rainclear.runtime.backends.{module}")
-    return cast(Backend, getattr(home, kind)(program))
+    make = getattr(home, kind)
+    if isinstance(program.network, SelfEnsemble) and name in _GRAPHS:
+        return EnsembleBackend(program, make)
+    return cast(Backend, make(program))

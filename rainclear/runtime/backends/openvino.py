@@ -79,6 +79,17 @@ class OpenVinoBackend(GraphBackend):
         shape = (batch.shape[0], batch.shape[1], batch.shape[2])
         return self._blocks(shape, byte=True).run(batch, state)
 
+    def carried(self, pictures: Tensor) -> Tensor:
+        """N×H×W×3 uint8 as :meth:`run_bytes` carries the pictures that came out before."""
+        assert self._graph is not None
+        count, height, width, _ = pictures.shape
+        side = self._graph.block
+        blocks = torch.empty(count, height // side, width // side, 3 * side**2, dtype=torch.uint8)
+        to_blocks(pictures, blocks, side)
+        if self._graph.takes_bytes:
+            return blocks
+        return blocks.float().sub_(MIDDLE).to(self._carried)
+
     def _blocks(self, shape: tuple[int, int, int], *, byte: bool) -> "_Blocks":
         key = (byte, *shape)
         if key in self._of_blocks:

@@ -4,7 +4,7 @@ import torch
 from rainclear.errors import DeviceError
 from rainclear.nn.realtime import RealtimeDDAiAM
 from rainclear.nn.reparam import fold_reparam
-from rainclear.nn.small import SmallDDAiAM
+from rainclear.nn.ushaped import UDDAiAM
 from rainclear.runtime.backends.base import Program
 from rainclear.runtime.backends.blocks import block_graph
 from rainclear.runtime.backends.eager import EagerBackend
@@ -24,7 +24,7 @@ def made(kind=RealtimeDDAiAM, **options):
 
 def small(**options):
     sizes = {"widths": (16, 16, 16, 16), "blocks": (1, 1, 1, 1), "hidden": 8}
-    return made(SmallDDAiAM, **sizes, **options)
+    return made(UDDAiAM, **sizes, **options)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""d-daiam-s: its budget, its state, and that folding changes nothing."""
+"""d-daiam-u: its budget, its state, and that folding changes nothing."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from rainclear.nn.output import Derained, show_details
 from rainclear.nn.pyramid import Floor, WindowGate, res_blocks
 from rainclear.nn.reparam import RepConv2d, fold_reparam
-from rainclear.nn.small import SmallDDAiAM
+from rainclear.nn.ushaped import UDDAiAM
 from rainclear.runtime.load import build_network
 from rainclear.training.run import read_recipe
 
@@ -23,10 +23,10 @@ def count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def stirred(**options: object) -> SmallDDAiAM:
+def stirred(**options: object) -> UDDAiAM:
     """A network whose every parameter matters: a fresh one is nearly the identity."""
     torch.manual_seed(0)
-    network = SmallDDAiAM(**(TINY | options))
+    network = UDDAiAM(**(TINY | options))
     with torch.no_grad():
         for module in network.modules():
             if isinstance(module, RepConv2d) and module.point is not None:
@@ -40,13 +40,13 @@ def stirred(**options: object) -> SmallDDAiAM:
 
 
 @pytest.fixture
-def network() -> SmallDDAiAM:
+def network() -> UDDAiAM:
     return stirred()
 
 
 def test_parameters_and_multiply_adds_of_a_720p_frame() -> None:
     with torch.device("meta"):
-        network = fold_reparam(build_network(read_recipe("d-daiam-s", []).architecture)).eval()
+        network = fold_reparam(build_network(read_recipe("d-daiam-u", []).architecture)).eval()
         with FlopCounterMode(display=False) as counter:
             network(torch.rand(1, 3, 720, 1280))
     read = count(network) - count(network.branch_image) - count(network.first.branch_image)
@@ -57,7 +57,7 @@ def test_parameters_and_multiply_adds_of_a_720p_frame() -> None:
 
 def test_a_fresh_network_is_nearly_the_identity() -> None:
     torch.manual_seed(0)
-    network, x = SmallDDAiAM().eval(), picture()
+    network, x = UDDAiAM().eval(), picture()
     with torch.no_grad():
         assert (network(x).image - x).abs().max() < 0.1
 
@@ -85,7 +85,7 @@ def test_folding_keeps_the_output(options: dict[str, object]) -> None:
 
 @torch.no_grad()
 @pytest.mark.parametrize("size", [(8, 8), (40, 24), (32, 48)])
-def test_shapes(network: SmallDDAiAM, size: tuple[int, int]) -> None:
+def test_shapes(network: UDDAiAM, size: tuple[int, int]) -> None:
     height, width = size
     out = network(picture(n=2, height=height, width=width))
     assert out.image.shape == (2, 3, height, width)
@@ -100,7 +100,7 @@ def test_shapes(network: SmallDDAiAM, size: tuple[int, int]) -> None:
 
 
 @torch.no_grad()
-def test_details_show_more_and_change_nothing(network: SmallDDAiAM) -> None:
+def test_details_show_more_and_change_nothing(network: UDDAiAM) -> None:
     x = picture()
     plain, full = network(x).image, show_details(network)(x)
     assert torch.equal(full.image, plain)
@@ -109,7 +109,7 @@ def test_details_show_more_and_change_nothing(network: SmallDDAiAM) -> None:
 
 
 @torch.no_grad()
-def test_the_state_decides_the_next_frame(network: SmallDDAiAM) -> None:
+def test_the_state_decides_the_next_frame(network: UDDAiAM) -> None:
     x = picture(1)
     image, memory = network(picture(2)).state
     carried = network(x, (image, memory)).image
@@ -119,13 +119,13 @@ def test_the_state_decides_the_next_frame(network: SmallDDAiAM) -> None:
 
 
 @torch.no_grad()
-def test_pictures_of_a_batch_do_not_mix(network: SmallDDAiAM) -> None:
+def test_pictures_of_a_batch_do_not_mix(network: UDDAiAM) -> None:
     both = torch.cat([picture(1), picture(2)])
     torch.testing.assert_close(network(both).image[1:], network(both[1:]).image)
 
 
 @torch.no_grad()
-def test_every_channel_of_a_type_is_weighed_by_its_type(network: SmallDDAiAM) -> None:
+def test_every_channel_of_a_type_is_weighed_by_its_type(network: UDDAiAM) -> None:
     """With four channels a pixel: no drops anywhere, S⁺ = 0, and their heavy channels are zero."""
     network.attention.weight.zero_()
     network.attention.point.zero_()
@@ -149,7 +149,7 @@ def test_it_sees_far() -> None:
     assert difference[280] > 0  # more than 200 pixels from the nearest that changed
 
 
-def test_gradient_reaches_every_parameter_over_two_frames(network: SmallDDAiAM) -> None:
+def test_gradient_reaches_every_parameter_over_two_frames(network: UDDAiAM) -> None:
     network.train()
     state, loss = None, torch.zeros(())
     for seed in range(2):
@@ -179,7 +179,7 @@ def test_gradient_reaches_every_parameter_over_two_frames(network: SmallDDAiAM) 
 )
 def test_what_it_refuses(options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        SmallDDAiAM(**(TINY | options))
+        UDDAiAM(**(TINY | options))
 
 
 @torch.no_grad()
@@ -209,7 +209,7 @@ CASCADE = {"first": {"channels": 8, "deep_channels": 8, "hidden": 4}, "veil": Tr
 
 def test_a_fresh_cascade_gives_the_first_network_s_picture() -> None:
     torch.manual_seed(0)
-    network = SmallDDAiAM(**TINY, **CASCADE).eval()
+    network = UDDAiAM(**TINY, **CASCADE).eval()
     with torch.no_grad():
         network.first.refine_image.weight.normal_(std=0.05)
         state = first_state = None

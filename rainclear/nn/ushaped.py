@@ -1,4 +1,4 @@
-"""D-DAiAM for an offline CPU or a small GPU: a U from half of the resolution to a sixteenth."""
+"""D-DAiAM as a U from half of the resolution to a sixteenth."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,11 +11,11 @@ from rainclear.nn.realtime import RealtimeDDAiAM
 from rainclear.nn.recurrent import MEMORY, RecurrentDDAiAM
 from rainclear.nn.reparam import RepConv2d
 
-__all__ = ["SmallDDAiAM"]
+__all__ = ["UDDAiAM"]
 
 
-class SmallDDAiAM(RecurrentDDAiAM):
-    """``d-daiam-s``: recurrent D-DAiAM with two stages over a U of several floors.
+class UDDAiAM(RecurrentDDAiAM):
+    """``d-daiam-u``: recurrent D-DAiAM with two stages over a U of several floors.
 
     Thin streaks need the top floor, haze and drops out of focus the lowest: its convolutions reach
     some 250 pixels far, and it weighs its channels by means over 144 pixels.
