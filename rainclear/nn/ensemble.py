@@ -92,19 +92,28 @@ def _cubic(x: Tensor) -> Tensor:
 
 
 class View(nn.Module):
-    """How a frame is seen in one size, plain and mirrored, and what that says of the frame itself.
+    """How a frame is seen, and what that says of the frame itself.
 
     Args:
-        scale: Size of what is seen, as a factor of both sides.
-        mirrored: See the mirror image too.
+        scale: Size of what is seen, as a factor of both sides: n/1, n/2 or n/4.
+        mirrored: See the mirror image, left for right.
+        weight: Of what it says, in the mean over all views.
+
+    Raises:
+        ValueError: The scale is another one, or it or the weight is not above 0.
     """
 
-    def __init__(self, scale: Fraction, *, mirrored: bool) -> None:
+    def __init__(self, scale: float = 1.0, *, mirrored: bool = False, weight: float = 1.0) -> None:
         super().__init__()
-        self.scale, self.mirrored = scale, mirrored
-        other = scale != 1
-        self.there = Resize(scale) if other else nn.Identity()
-        self.back = Resize(1 / scale) if other else nn.Identity()
+        self.scale, self.mirrored, self.weight = Fraction(scale), mirrored, weight
+        if scale <= 0 or weight <= 0 or self.scale.denominator > 4:
+            raise ValueError(
+                f"a view of scale {scale} and weight {weight}: scales are n/1, n/2 or n/4, and "
+                "both are above 0"
+            )
+        other = self.scale != 1
+        self.there = Resize(self.scale) if other else nn.Identity()
+        self.back = Resize(1 / self.scale) if other else nn.Identity()
 
     def size(self, frame: Sequence[int]) -> tuple[int, int]:
         """Height and width of what is seen of a frame of such a size, its edge not yet repeated."""
@@ -112,16 +121,16 @@ class View(nn.Module):
         return height, width
 
     def seen(self, x: Tensor) -> Tensor:
-        """What the network gets of N×3×H×W: (N or 2N)×3×h×w in [0, 1], mirrored ones behind."""
-        plain = self.there(x)
-        return self.both(plain if self.scale == 1 else plain.clamp(0, 1))  # cubic: it overshoots
+        """What the network gets of N×3×H×W in [0, 1]."""
+        resized = self.there(x)
+        return self.turned(resized if self.scale == 1 else resized.clamp(0, 1))  # it overshoots
 
-    def both(self, plain: Tensor) -> Tensor:
-        """With the mirrored ones, the edge repeated to multiples of 8, which the network needs."""
+    def turned(self, resized: Tensor) -> Tensor:
+        """The edge repeated to multiples of 8, which the network needs, and mirrored."""
         if self.scale != 1:
-            height, width = plain.shape[2:]
-            plain = _repeated(plain, -height % MEMORY, -width % MEMORY)
-        return torch.cat([plain, plain.flip(3)]) if self.mirrored else plain
+            height, width = resized.shape[2:]
+            resized = _repeated(resized, -height % MEMORY, -width % MEMORY)
+        return resized.flip(3) if self.mirrored else resized
 
     def change(self, image: Tensor, seen: Tensor, size: Sequence[int]) -> Tensor:
         """What the network's ``image`` of ``seen`` adds to the frame of ``size``, N×3×H×W.
@@ -130,11 +139,73 @@ class View(nn.Module):
         """
         added = image - seen
         if self.mirrored:
-            plain, mirrored = added.chunk(2)
-            added = (plain + mirrored.flip(3)) / 2
+            added = added.flip(3)
         height, width = self.size(size)
         changed: Tensor = self.back(added[..., :height, :width])
         return changed
+
+
+class SelfEnsemble(nn.Module):
+    """``d-daiam-s``: ``d-daiam-rt`` on several views of each frame, each with a memory of its own.
+
+    Attributes:
+        network: What looks.
+        views: The views.
+
+    Args:
+        views: Options of each :class:`View`. The first is the frame as it is; its attention maps
+            and stages are what is shown.
+        network: Options of the :class:`rainclear.nn.realtime.RealtimeDDAiAM` that looks.
+
+    Input height and width must be multiples of 8. Weights of the network alone are weights of this.
+
+    Raises:
+        ValueError: A view is none, or the first is not the frame as it is.
+    """
+
+    def __init__(
+        self,
+        *,
+        views: Sequence[Mapping[str, Any]] = (
+            {},
+            {"scale": 1.5, "mirrored": True},
+            {"scale": 0.75, "weight": 0.5},
+        ),
+        network: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.network = RealtimeDDAiAM(**(network or {}))
+        self.register_load_state_dict_pre_hook(_of_the_network)
+        self.views = [View(**view) for view in views]
+        if not self.views or self.views[0].scale != 1 or self.views[0].mirrored:
+            raise ValueError(f"views {list(views)}: the first must be the frame as it is")
+        self._views = nn.ModuleList(self.views)  # that they move with it
+        total = sum(view.weight for view in self.views)
+        self.weights = tuple(view.weight / total for view in self.views)
+
+    def initial_state(self, x: Tensor) -> tuple[Tensor, ...]:
+        """State before the first frame ``x`` (N×3×H×W): previous output = input, memories empty."""
+        return x, *(self.network.initial_state(view.seen(x))[1] for view in self.views)
+
+    def forward(self, x: Tensor, state: tuple[Tensor, ...] | None = None) -> Derained:
+        """Derain one frame N×3×H×W (RGB, [0, 1]) given the state of the frame before it.
+
+        Returns the picture (not clamped), the state for the next frame, and the stages of the
+        first view, but for the last one's picture.
+        """
+        previous, *memories = self.initial_state(x) if state is None else state
+        previous = previous.clamp(0, 1)
+        image, kept = x, []
+        stages: tuple[Stage, ...] = ()
+        for view, weight, memory in zip(self.views, self.weights, memories, strict=True):
+            seen = view.seen(x)
+            found: Derained = self.network(seen, (view.seen(previous), memory))
+            assert found.state is not None
+            image = image + weight * view.change(found.image, seen, x.shape[2:])
+            kept.append(found.state[1])
+            stages = stages or found.stages
+        stages = (*stages[:-1], stages[-1]._replace(image=image))
+        return Derained(image=image, state=(image, *kept), stages=stages)
 
 
 def _of_the_network(
@@ -153,77 +224,3 @@ def _repeated(x: Tensor, below: int, right: int) -> Tensor:
         return F.pad(x, (0, right, 0, below), mode="replicate")
     x = torch.cat([x, x[:, :, -1:].expand(-1, -1, below, -1)], 2)  # F.pad takes no bytes
     return torch.cat([x, x[..., -1:].expand(-1, -1, -1, right)], 3)
-
-
-class SelfEnsemble(nn.Module):
-    """``d-daiam-s``: ``d-daiam-rt`` on several views of each frame, each with a memory of its own.
-
-    Attributes:
-        network: What looks.
-        views: The views, one for each size.
-
-    Args:
-        scales: Sizes that it sees, as factors; the first is 1, whose attention maps are shown.
-        mirrored: See each size mirrored too.
-        network: Options of the :class:`rainclear.nn.realtime.RealtimeDDAiAM` that looks.
-
-    Input height and width must be multiples of 8. Weights of the network alone are weights of this.
-
-    Raises:
-        ValueError: A scale is none of n/1, n/2 and n/4, or the first is not 1.
-    """
-
-    def __init__(
-        self,
-        *,
-        scales: Sequence[float] = (1.0, 1.5, 0.75),
-        mirrored: bool = True,
-        network: Mapping[str, Any] | None = None,
-    ) -> None:
-        super().__init__()
-        exact = [Fraction(scale) for scale in scales]
-        if not exact or exact[0] != 1 or any(s <= 0 or s.denominator > 4 for s in exact):
-            raise ValueError(f"scales {list(scales)}: the first must be 1, others n/1, n/2 or n/4")
-        self.mirrored = mirrored
-        self.network = RealtimeDDAiAM(**(network or {}))
-        self.register_load_state_dict_pre_hook(_of_the_network)
-        self.views = [View(scale, mirrored=mirrored) for scale in exact]
-        self._views = nn.ModuleList(self.views)  # that they move with it
-
-    def initial_state(self, x: Tensor) -> tuple[Tensor, ...]:
-        """State before the first frame ``x`` (N×3×H×W): previous output = input, memories empty.
-
-        There is one memory for each size, of twice as many channels where it is mirrored.
-        """
-        return x, *(self.folded(self.network.initial_state(v.seen(x))[1]) for v in self.views)
-
-    def folded(self, memory: Tensor) -> Tensor:
-        """Memory of plain and mirrored pictures, 2N×C, as N×2C: a batch of frames stays one."""
-        return torch.cat(memory.chunk(2), 1) if self.mirrored else memory
-
-    def unfolded(self, memory: Tensor) -> Tensor:
-        """As the network has it, 2N×C."""
-        return torch.cat(memory.chunk(2, 1)) if self.mirrored else memory
-
-    def forward(self, x: Tensor, state: tuple[Tensor, ...] | None = None) -> Derained:
-        """Derain one frame N×3×H×W (RGB, [0, 1]) given the state of the frame before it.
-
-        Returns the picture (not clamped), the state for the next frame, and the stages of the
-        first view, but for the last one's picture.
-        """
-        previous, *memories = self.initial_state(x) if state is None else state
-        previous = previous.clamp(0, 1)
-        changes: list[Tensor] = []
-        kept: list[Tensor] = []
-        stages: tuple[Stage, ...] = ()
-        for view, memory in zip(self.views, memories, strict=True):
-            seen = view.seen(x)
-            found: Derained = self.network(seen, (view.seen(previous), self.unfolded(memory)))
-            assert found.state is not None
-            changes.append(view.change(found.image, seen, x.shape[2:]))
-            kept.append(self.folded(found.state[1]))
-            stages = stages or found.stages
-        image = x + sum(changes[1:], changes[0]) / len(changes)
-        plain = [stage.of(slice(len(x))) for stage in stages]
-        plain[-1] = plain[-1]._replace(image=image)
-        return Derained(image=image, state=(image, *kept), stages=tuple(plain))

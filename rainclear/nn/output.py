@@ -21,10 +21,6 @@ class Branch(NamedTuple):
     light: Tensor | None
     image: Tensor | None
 
-    def of(self, which: slice) -> "Branch":
-        """Of some pictures of the batch."""
-        return Branch(*(None if t is None else t[which] for t in self))  # type: ignore[arg-type]
-
 
 class Differentials(NamedTuple):
     """Both soft maps of Eq. 14, N×1×H×W (one for all colours) or N×3×H×W, in [0, 1].
@@ -36,10 +32,6 @@ class Differentials(NamedTuple):
 
     to_input: Tensor
     to_previous: Tensor
-
-    def of(self, which: slice) -> "Differentials":
-        """Of some pictures of the batch."""
-        return Differentials(self.to_input[which], self.to_previous[which])
 
 
 class Stage(NamedTuple):
@@ -57,16 +49,6 @@ class Stage(NamedTuple):
     streaks: Branch | None
     drops: Branch | None
     differentials: Differentials | None = None
-
-    def of(self, which: slice) -> "Stage":
-        """Of some pictures of the batch."""
-        streaks, drops, maps = self.streaks, self.drops, self.differentials
-        return Stage(
-            image=self.image[which],
-            streaks=streaks and streaks.of(which),
-            drops=drops and drops.of(which),
-            differentials=maps and maps.of(which),
-        )
 
 
 class Derained(NamedTuple):

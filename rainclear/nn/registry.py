@@ -63,7 +63,7 @@ NETWORKS = _networks(
     Network(
         name="d-daiam-s",
         build=SelfEnsemble,
-        summary="d-daiam-rt on six views of each frame, in three sizes and mirrored",
+        summary="d-daiam-rt on three views of each frame, in three sizes",
         size_multiple=8,
         stateful=True,
     ),

@@ -1,4 +1,4 @@
-"""d-daiam-s: views that are resized and mirrored, their mean, its budget and its state."""
+"""d-daiam-s: views that are resized and mirrored, their mean, its work and its state."""
 
 from fractions import Fraction
 
@@ -42,19 +42,20 @@ def test_resizing_is_bicubic_without_aliases(scale: str) -> None:
     assert torch.allclose(Resize(factor)(torch.full_like(x, 0.3)), torch.tensor(0.3), atol=1e-5)
 
 
-@pytest.mark.parametrize("scale", ["1", "3/2", "3/4"])
-def test_a_change_comes_back_from_a_view_to_where_it_was(scale: str) -> None:
-    view = View(Fraction(scale), mirrored=True)
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("scale", [1.0, 1.5, 0.75])
+def test_a_change_comes_back_from_a_view_to_where_it_was(scale: float, mirrored: bool) -> None:
+    view = View(scale, mirrored=mirrored)
     x = F.avg_pool2d(picture(56, 80), 9, 1, 4)  # smooth, so that sizes do not matter
     seen = view.seen(x)
-    assert seen.shape[0] == 2 and not any(n % 8 for n in seen.shape[2:])
+    assert not any(n % 8 for n in seen.shape[2:])
     back = view.change(seen * 0.5, seen, x.shape[2:])
     assert back.shape == x.shape
     assert (back + 0.5 * x)[..., 8:-8, 8:-8].abs().max() < 0.02
 
 
 def test_one_view_is_the_network_itself() -> None:
-    whole = stirred(scales=(1.0,), mirrored=False)
+    whole = stirred(views=[{}])
     x, y = picture(), picture(seed=2)
     one = whole(x)
     alone = whole.network(x)
@@ -63,15 +64,15 @@ def test_one_view_is_the_network_itself() -> None:
     assert torch.allclose(whole(y, one.state).image, again.image, atol=1e-6)
 
 
-def test_it_is_the_mean_of_plain_and_mirrored() -> None:
-    whole, x = stirred(scales=(1.0,)), picture()
-    both = [whole.network(x).image, whole.network(x.flip(3)).image.flip(3)]
-    assert not torch.allclose(both[0], both[1], atol=1e-3)
-    assert torch.allclose(whole(x).image, torch.stack(both).mean(0), atol=1e-6)
+def test_it_is_the_mean_of_its_views() -> None:
+    whole, x = stirred(views=[{"weight": 3.0}, {"mirrored": True}]), picture()
+    plain, mirrored = whole.network(x).image, whole.network(x.flip(3)).image.flip(3)
+    assert not torch.allclose(plain, mirrored, atol=1e-3)
+    assert torch.allclose(whole(x).image, 0.75 * plain + 0.25 * mirrored, atol=1e-6)
 
 
-def test_a_mirrored_clip_gives_the_mirrored_pictures() -> None:
-    whole = stirred()
+def test_with_both_sides_a_mirrored_clip_gives_the_mirrored_pictures() -> None:
+    whole = stirred(views=[{"scale": s, "mirrored": m} for s in (1, 1.5) for m in (False, True)])
     a = b = None
     for seed in range(3):
         x = picture(seed=seed)
@@ -123,10 +124,20 @@ def test_gradient_reaches_the_network_through_every_view() -> None:
     assert not lost
 
 
-@pytest.mark.parametrize("scales", [(), (1.5, 1.0), (1.0, -1.0), (1.0, 0.8)])
-def test_unfit_scales_are_refused(scales: tuple[float, ...]) -> None:
-    with pytest.raises(ValueError, match="scales"):
-        SelfEnsemble(scales=scales)
+@pytest.mark.parametrize(
+    "views",
+    [
+        [],
+        [{"scale": 1.5}, {}],
+        [{"mirrored": True}],
+        [{}, {"scale": -1.0}],
+        [{}, {"scale": 0.8}],
+        [{"weight": 0.0}],
+    ],
+)
+def test_unfit_views_are_refused(views: list[dict[str, float]]) -> None:
+    with pytest.raises(ValueError, match="view"):
+        SelfEnsemble(views=views)
 
 
 def test_weights_of_the_network_alone_are_weights_of_it() -> None:
@@ -142,16 +153,16 @@ def test_weights_of_the_network_alone_are_weights_of_it() -> None:
         other.load_state_dict({})
 
 
-def test_budget() -> None:
-    """At most 100 G multiply-adds for 1280×720 (the network's own parameters are pinned there)."""
+def test_multiply_adds_of_a_720p_frame() -> None:
     with torch.device("meta"):
         whole = fold_reparam(SelfEnsemble(network={"veil": True})).eval()
         with FlopCounterMode(display=False) as counter:
             whole(torch.empty(1, 3, 720, 1280))
-    assert 60e9 < counter.get_total_flops() / 2 <= 100e9
+    multiply_adds = counter.get_total_flops() / 2
+    assert 30e9 < multiply_adds < 36e9  # what the budget of a large model allows is 100 G
 
 
-def test_what_ships_is_d_daiam_rt_seen_six_times() -> None:
+def test_what_ships_is_d_daiam_rt_seen_several_times() -> None:
     whole, network = load_model("d-daiam-s"), load_model("d-daiam-rt")
     assert isinstance(whole, SelfEnsemble)
     for name, value in network.state_dict().items():

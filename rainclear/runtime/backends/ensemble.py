@@ -58,16 +58,15 @@ class EnsembleBackend:
             image = batch + change / 255
             previous = levels.float().add_(change).round_().clamp_(0, 255).to(torch.uint8)
             return _answer(image, (previous, *kept), stage)
-        views = self._ensemble.views
-        previous, *memories = self._ensemble.initial_state(batch) if state is None else state
-        changes, answers = [], []
-        for view, memory in zip(views, memories, strict=True):
-            seen, before = view.seen(batch), view.seen(previous.clamp(0, 1))
-            answers.append(self._inner.run(seen, (before, self._ensemble.unfolded(memory))))
-            changes.append(view.change(answers[-1].image, seen, batch.shape[2:]))
-        image = batch + torch.stack(changes).mean(0)
-        kept = [self._ensemble.folded(_state(answer)[1]) for answer in answers]
-        return _answer(image, (image, *kept), answers[0].stages[-1].of(slice(len(batch))))
+        ensemble = self._ensemble
+        previous, *memories = ensemble.initial_state(batch) if state is None else state
+        previous, image, answers = previous.clamp(0, 1), batch, []
+        for view, weight, memory in zip(ensemble.views, ensemble.weights, memories, strict=True):
+            seen = view.seen(batch)
+            answers.append(self._inner.run(seen, (view.seen(previous), memory)))
+            image = image + weight * view.change(answers[-1].image, seen, batch.shape[2:])
+        kept = [_state(answer)[1] for answer in answers]
+        return _answer(image, (image, *kept), answers[0].stages[-1])
 
     @torch.inference_mode()
     def run_bytes(self, batch: Tensor, state: tuple[Tensor, ...] | None) -> Derained:
@@ -81,23 +80,20 @@ class EnsembleBackend:
         self, levels: Tensor, state: tuple[Tensor, ...] | None
     ) -> tuple[Tensor, list[Tensor], Stage]:
         """What to add to N×3×H×W uint8, in levels; the memories of all sizes; the first's stage."""
-        backend = cast(Any, self._bytes)
-        total: Tensor | None = None
+        backend, ensemble = cast(Any, self._bytes), self._ensemble
+        total = torch.zeros(levels.shape).contiguous(memory_format=torch.channels_last)
         kept, stages = [], []
-        views = self._ensemble.views
-        memories = [None] * len(views) if state is None else state[1:]
-        for view, memory in zip(views, memories, strict=True):
+        memories = [None] * len(ensemble.views) if state is None else state[1:]
+        for view, weight, memory in zip(ensemble.views, ensemble.weights, memories, strict=True):
             seen = _seen(view, levels)
             before = None
             if memory is not None and state is not None:
                 before = backend.carried(_rows(_seen(view, state[0]))), memory
             out = backend.run_bytes(_rows(seen), before)
-            change = view.change(out.image.float(), seen, levels.shape[2:])
-            total = change if total is None else total.add_(change)
+            total.add_(view.change(out.image.float(), seen, levels.shape[2:]), alpha=weight)
             kept.append(_state(out)[1])
             stages.append(out.stages[-1])
-        assert total is not None
-        return total.div_(len(views)), kept, stages[0].of(slice(len(levels)))
+        return total, kept, stages[0]
 
 
 def _state(answer: Derained) -> tuple[Tensor, ...]:
@@ -111,11 +107,11 @@ def _answer(image: Tensor, state: tuple[Tensor, ...], stage: Stage) -> Derained:
 
 def _seen(view: View, levels: Tensor) -> Tensor:
     """:meth:`View.seen` of 8 bits: the same kernel, in PyTorch's way for bytes."""
-    plain = levels
+    resized = levels
     if view.scale != 1:
         size = view.size(levels.shape[2:])
-        plain = F.interpolate(levels, size, mode="bicubic", antialias=True)
-    return view.both(plain)
+        resized = F.interpolate(levels, size, mode="bicubic", antialias=True)
+    return view.turned(resized)
 
 
 def _rows(pictures: Tensor) -> Tensor:
