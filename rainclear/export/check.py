@@ -1,6 +1,8 @@
 """Does an exported network give the pictures of the PyTorch one?"""
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -8,10 +10,11 @@ from torch import Tensor, nn
 
 from rainclear.errors import ModelError
 from rainclear.export.artefact import Run
+from rainclear.nn.unveil import Unveil
 from rainclear.runtime.backends.base import start_state
 from rainclear.runtime.backends.graph import Graph, Signature
 
-__all__ = ["compare", "psnr", "run_clip", "runner"]
+__all__ = ["cells_as_traced", "compare", "psnr", "run_clip", "runner"]
 
 _EXACT = 2 / 255
 _LEAST_DB = {"fp16": 45.0, "int8": 0.0}  # what int8 costs is judged against clean pictures
@@ -25,6 +28,40 @@ def runner(graph: Graph) -> Run:
         return list(graph(*inputs))
 
     return run
+
+
+@contextmanager
+def cells_as_traced(graph: Graph, inputs: Sequence[Tensor]) -> Iterator[None]:
+    """Meanwhile the veil is found on cells as large as for ``inputs``, whatever size comes.
+
+    So do files for all sizes, which keep the cells that they were traced with; see
+    :meth:`rainclear.nn.unveil.Unveil.side`.
+
+    Args:
+        graph: The network to be compared with.
+        inputs: What the file was traced with.
+    """
+    sides: list[int] = []
+    parts = [part for part in graph.modules() if isinstance(part, Unveil)]
+    for part in parts:
+        part.side = _recorded(part.side, sides)  # type: ignore[method-assign]
+    try:
+        runner(graph)(inputs)
+        again = itertools.cycle(sides)
+        for part in parts:
+            part.side = lambda rows: next(again)  # type: ignore[method-assign]
+        yield
+    finally:
+        for part in parts:
+            del part.side  # type: ignore[method-assign]
+
+
+def _recorded(side: Callable[[int], int], sides: list[int]) -> Callable[[int], int]:
+    def record(rows: int) -> int:
+        sides.append(side(rows))
+        return sides[-1]
+
+    return record
 
 
 def run_clip(

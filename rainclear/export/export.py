@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import os
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from rainclear.errors import ConfigError, OutputError
 from rainclear.export.artefact import BESIDE, FORMATS, SUFFIXES, Artefact, Format
-from rainclear.export.check import compare, run_clip, runner
+from rainclear.export.check import cells_as_traced, compare, run_clip, runner
 from rainclear.export.frames import clip_frames, generated_frames, random_frames
 from rainclear.export.onnx_file import OnnxFile
 from rainclear.export.openvino_file import OpenVinoFile
@@ -206,10 +207,10 @@ def _build(
         m = descriptor.size_multiple
         other = [side + m if side < 256 else side // (2 * m) * m for side in options.size]
         clips["other size"] = random_frames((other[0], other[1]), _CHECKED)
-    wanted = {
-        name: run_clip(runner(original), signature, reference, frames)
-        for name, frames in clips.items()
-    }
+    wanted = {}
+    with cells_as_traced(original, inputs) if options.dynamic else nullcontext():
+        for name, frames in clips.items():
+            wanted[name] = run_clip(runner(original), signature, reference, frames)
 
     def checked(precision: str) -> dict[str, Any]:
         found = {}

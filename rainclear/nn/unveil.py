@@ -10,6 +10,8 @@ __all__ = ["Unveil"]
 
 _STEEPEST = 4.0
 """Largest gain and offset: a fifth of the light arrives."""
+_ROWS = 10
+"""Cells over the height of a frame, where that makes them larger than the least side."""
 _KEPT = 0.9
 """Share that frames before have in the mean, of each frame for the next."""
 
@@ -20,9 +22,10 @@ class Unveil(nn.Module):
     Koschmieder's I = J·t + A·(1 − t) is undone by g = 1/t − 1 and b = −A·g. A product of picture
     and features is out of reach of a few convolutions; here it is given to them.
 
-    Gain and offset are found on cells of 32 pixels. A wall may be pale by itself, and a few cells
-    see little of the rain, but one rain falls on all of the frame: what the cells tell is held
-    against its mean over the frame before it is used.
+    Gain and offset are found on cells of 32 pixels, or of a tenth of the frame's height where that
+    is more: what surrounds a cell is then as much of the scene in a large frame as in a small one.
+    A wall may be pale by itself, and a few cells see little of the rain, but one rain falls on all
+    of the frame: what the cells tell is held against its mean over the frame before it is used.
 
     The rain does not change from frame to frame, what can be told of it does. So what is used is a
     mean over the frames, recent ones counting most. It is kept with its weight, which is nothing
@@ -32,7 +35,7 @@ class Unveil(nn.Module):
         channels: Channels of the features that are read.
         block: Side of the blocks of pixels that picture and features are in.
         width: Channels at the cells.
-        cell: Side in pixels of the cells over which features and picture are averaged.
+        cell: Least side in pixels of the cells over which features and picture are averaged.
 
     Attributes:
         kept: Channels of what is kept from frame to frame.
@@ -56,7 +59,16 @@ class Unveil(nn.Module):
 
     def average(self, x: Tensor) -> Tensor:
         """Means over the cells, those at the edges over what there is of them."""
-        return means(x, self.cell)
+        return means(x, self.side(x.shape[-2]))
+
+    def side(self, rows: int) -> int:
+        """Side of the cells of a frame of so many rows of blocks, in blocks.
+
+        A graph that is traced keeps the side that it was traced with, also for other sizes.
+        """
+        if isinstance(rows, torch.SymInt):  # while a program for all sizes is exported
+            rows = rows.node.hint
+        return max(self.cell, round(int(rows) / _ROWS))
 
     def maps(self, features: Tensor, attentions: Tensor, colours: Tensor) -> tuple[Tensor, Tensor]:
         """Gain and offset for each colour, two of N×3×h×w, h and w counting cells.

@@ -8,6 +8,7 @@ import torch
 
 from rainclear.errors import ConfigError, ModelError, OutputError
 from rainclear.export import check
+from rainclear.export.artefact import SUFFIXES
 from rainclear.export.export import ExportOptions, export_model, format_of
 from rainclear.export.frames import generated_frames
 
@@ -84,6 +85,22 @@ def test_the_file_runs_a_clip_by_what_its_record_says(export, derainer, picture)
 def test_dynamic_files_take_another_size(export, kind):
     _, record = export(kind, dynamic=True)
     assert record["dynamic"] and record["check"]["other size"]["max_difference_levels"] < 0.5
+
+
+@pytest.mark.parametrize(
+    ("kind", "model"),
+    [
+        pytest.param("onnx", "d-daiam-rt", marks=needs("onnx", "onnxruntime")),
+        pytest.param("onnx", "d-daiam-s", marks=needs("onnx", "onnxruntime")),
+        ("torchscript", "d-daiam-s"),
+        pytest.param("exported", "d-daiam-rt", marks=pytest.mark.slow),
+    ],
+)
+def test_dynamic_files_keep_the_cells_they_were_traced_with(kind, model, tmp_path):
+    path = tmp_path / f"net{SUFFIXES[kind]}"
+    options = ExportOptions(size=(480, 64), dynamic=True)  # and checked at 240×72
+    record = export_model(model, path, format=kind, options=options)
+    assert record["check"]["other size"]["max_difference_levels"] < 0.5
 
 
 @pytest.mark.parametrize("kind", [onnx, openvino, "torchscript", exported])

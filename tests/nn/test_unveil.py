@@ -89,14 +89,28 @@ def test_all_of_what_it_reads_matters(what: str) -> None:
     assert (unveil.maps(**read)[0] - before).abs().max() > 1e-3
 
 
-def test_a_larger_frame_of_the_same_is_treated_the_same() -> None:
+def test_a_wider_frame_of_the_same_is_treated_the_same() -> None:
     unveil, (blocks, features, attentions) = stirred(), seen(8, 8)
-    tiled = [x.repeat(1, 1, 12, 12) for x in (blocks, features, attentions)]
-    twice = [x.repeat(1, 1, 24, 24) for x in (blocks, features, attentions)]
-    middle = alone(unveil, *tiled)[..., 48:56, 48:56]
+    tiled = [x.repeat(1, 1, 10, 12) for x in (blocks, features, attentions)]
+    twice = [x.repeat(1, 1, 10, 24) for x in (blocks, features, attentions)]
+    middle = alone(unveil, *tiled)[..., 40:48, 48:56]
     torch.testing.assert_close(
-        alone(unveil, *twice)[..., 96:104, 96:104], middle, atol=1e-4, rtol=0
+        alone(unveil, *twice)[..., 40:48, 96:104], middle, atol=1e-4, rtol=0
     )
+
+
+@pytest.mark.parametrize(("rows", "side"), [(1, 8), (32, 8), (84, 8), (90, 9), (180, 18), (540, 54)])
+def test_cells_grow_with_the_frame(rows: int, side: int) -> None:
+    assert Unveil(4, block=4).side(rows) == side
+    assert Unveil(4, block=2).side(2 * rows) == pytest.approx(2 * side, abs=1)
+
+
+def test_a_scene_in_larger_pixels_is_treated_the_same() -> None:
+    unveil, seen_small = stirred(), seen(160, 240)
+    seen_large = [x.repeat_interleave(2, -2).repeat_interleave(2, -1) for x in seen_small]
+    small, large = alone(unveil, *seen_small), alone(unveil, *seen_large)
+    torch.testing.assert_close(F.avg_pool2d(large, 2), small, atol=5e-3, rtol=0)
+    assert small.std() > 0.1
 
 
 def test_what_is_seen_in_one_frame_alone_counts_little() -> None:
