@@ -44,7 +44,7 @@ def cells_as_traced(graph: Graph, inputs: Sequence[Tensor]) -> Iterator[None]:
     sides: list[int] = []
     parts = [part for part in graph.modules() if isinstance(part, Unveil)]
     for part in parts:
-        part.side = _recorded(part.side, sides)  # type: ignore[method-assign]
+        part.side = _recorded(part.side, sides)  # type: ignore[method-assign, assignment]
     try:
         runner(graph)(inputs)
         again = itertools.cycle(sides)
@@ -53,7 +53,7 @@ def cells_as_traced(graph: Graph, inputs: Sequence[Tensor]) -> Iterator[None]:
         yield
     finally:
         for part in parts:
-            del part.side  # type: ignore[method-assign]
+            del part.side
 
 
 def _recorded(side: Callable[[int], int], sides: list[int]) -> Callable[[int], int]:

@@ -94,12 +94,12 @@ def test_a_wider_frame_of_the_same_is_treated_the_same() -> None:
     tiled = [x.repeat(1, 1, 10, 12) for x in (blocks, features, attentions)]
     twice = [x.repeat(1, 1, 10, 24) for x in (blocks, features, attentions)]
     middle = alone(unveil, *tiled)[..., 40:48, 48:56]
-    torch.testing.assert_close(
-        alone(unveil, *twice)[..., 40:48, 96:104], middle, atol=1e-4, rtol=0
-    )
+    torch.testing.assert_close(alone(unveil, *twice)[..., 40:48, 96:104], middle, atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize(("rows", "side"), [(1, 8), (32, 8), (84, 8), (90, 9), (180, 18), (540, 54)])
+@pytest.mark.parametrize(
+    ("rows", "side"), [(1, 8), (32, 8), (84, 8), (90, 9), (180, 18), (540, 54)]
+)
 def test_cells_grow_with_the_frame(rows: int, side: int) -> None:
     assert Unveil(4, block=4).side(rows) == side
     assert Unveil(4, block=2).side(2 * rows) == pytest.approx(2 * side, abs=1)
