@@ -23,10 +23,12 @@ from rainclear.nn.pyramid import act
 from rainclear.nn.reparam import RepConv2d, fold_reparam
 from rainclear.nn.unveil import Unveil
 
-__all__ = ["MEMORY", "RecurrentDDAiAM"]
+__all__ = ["MEMORY", "RecurrentDDAiAM", "Remembered"]
 
 MEMORY = 8
 """The memory is kept at an eighth of the resolution."""
+_LASTS = 16
+"""Frames after which the encoder begins anew."""
 
 
 class _FilterNet(nn.Module):
@@ -46,6 +48,26 @@ class _Features(NamedTuple):
     merged: Tensor
     attentions: Tensor
     weighted: Tensor
+
+
+class Remembered(NamedTuple):
+    """What a frame is seen with.
+
+    Attributes:
+        previous: The picture before, N×C×H×W.
+        encoder: The encoder's memory, N×``hidden``×h×w.
+        veil: What is kept of the veil; no channels where none is undone.
+        age: Frames that the encoder's memory is of, this one too, N×1×h×w.
+    """
+
+    previous: Tensor
+    encoder: Tensor
+    veil: Tensor
+    age: Tensor
+
+    def kept(self, encoder: Tensor, veil: Tensor | None) -> Tensor:
+        """The memory for the next frame."""
+        return torch.cat([encoder, *([] if veil is None else [veil]), self.age], 1)
 
 
 class RecurrentDDAiAM(nn.Module):
@@ -85,8 +107,26 @@ class RecurrentDDAiAM(nn.Module):
 
     @property
     def remembered(self) -> int:
-        """Channels of the memory: the encoder's, then those of the veil where it is undone."""
-        return self.hidden + (0 if self.unveil is None else self.unveil.kept)
+        """Channels of the memory: the encoder's, those of the veil where it is undone, the age."""
+        return self.hidden + (0 if self.unveil is None else self.unveil.kept) + 1
+
+    def recall(self, picture: Tensor, previous: Tensor, memory: Tensor) -> Remembered:
+        """What a picture is seen with, given what is carried from the frame before.
+
+        What goes from frame to frame for long leads away from what a few frames, of which a
+        training has no more, tell: a scene becomes darker and darker. So after 16 frames the
+        encoder forgets, and its picture before is the picture itself, as at the first. What is kept
+        of the veil, which is a mean and forgets by itself, stays.
+
+        Args:
+            picture: Of four dimensions, N first.
+            previous: The picture before, likewise.
+            memory: N×``remembered``×h×w.
+        """
+        encoder, veil, age = memory.split([self.hidden, self.remembered - self.hidden - 1, 1], 1)
+        keeps = (age < _LASTS).to(age.dtype)
+        previous = torch.where(age[:, :, :1, :1] < _LASTS, previous, picture)
+        return Remembered(previous, encoder * keeps, veil, age * keeps + 1)
 
     def train(self, mode: bool = True) -> Self:
         """Training mode; the first network stays in evaluation mode, as nothing looks inside it."""
@@ -192,6 +232,8 @@ class RecurrentDDAiAM(nn.Module):
         blocks = F.pixel_unshuffle(x, self.block)
         # Clamped, or one bad frame would feed on itself.
         previous = F.pixel_unshuffle(previous_image.clamp(0, 1), self.block)
+        remembered = self.recall(blocks, previous, memory)
+        previous = remembered.previous
         cues, begun = [blocks - 0.5, blocks - previous], blocks
         if self.first is not None:
             before: Derained = self.first(x, tuple(rest))
@@ -200,12 +242,12 @@ class RecurrentDDAiAM(nn.Module):
             maps = torch.cat([before.streaks.attention, before.drops.attention], 1)
             cues += [blocks - begun, F.pixel_unshuffle(maps, self.block)]
 
-        features, h = self._encode(cues, memory[:, : self.hidden])
+        features, h = self._encode(cues, remembered.encoder)
         attended = self._attend(features)
+        veil = None
         if self.unveil is not None:
-            veil = memory[:, self.hidden :]
-            added, veil = self.unveil(begun, features, attended.attentions, veil)
-            begun, h = begun + added, torch.cat([h, veil], 1)
+            added, veil = self.unveil(begun, features, attended.attentions, remembered.veil)
+            begun = begun + added
         first = begun + self.coarse_image(act(attended.merged))
 
         a = self.differential_input(first - blocks)
@@ -226,4 +268,5 @@ class RecurrentDDAiAM(nn.Module):
                 Stage(F.pixel_shuffle(first, self.block), streaks, drops),
                 Stage(image, streaks, drops, both),
             ]
-        return Derained(image=image, state=(image, h, *rest), stages=tuple(stages))
+        memory = remembered.kept(h, veil)
+        return Derained(image=image, state=(image, memory, *rest), stages=tuple(stages))

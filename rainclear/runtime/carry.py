@@ -19,7 +19,7 @@ from rainclear.runtime.stream_state import StreamState
 __all__ = ["carried", "restore", "settings_of"]
 
 _NETWORK = "state."
-_FORM = "2"
+_FORM = "3"
 """Of the states that backends hand out; raised where one comes to mean something else."""
 _STRIDES = "strides"
 

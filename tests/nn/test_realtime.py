@@ -124,7 +124,7 @@ def test_shapes(network: RealtimeDDAiAM, size: tuple[int, int]) -> None:
     assert out.image.shape == x.shape
     image, memory = out.state
     assert image is out.image
-    assert memory.shape == (2, 16, height // 8, width // 8)
+    assert memory.shape == (2, 17, height // 8, width // 8)
     for branch in (out.streaks, out.drops):
         assert branch.attention.shape == (2, 1, height, width)
         assert branch.attention.min() >= 0
@@ -149,11 +149,12 @@ def test_the_state_decides_the_next_frame(network: RealtimeDDAiAM) -> None:
 def test_a_closed_gate_keeps_the_memory_and_an_open_one_replaces_it(
     network: RealtimeDDAiAM,
 ) -> None:
-    bias, x, memory = network.memory.gates.bias, picture(), torch.rand(1, 16, 4, 6)
+    bias, x, memory = network.memory.gates.bias, picture(), torch.rand(1, 17, 4, 6)
     bias[:16] = -100.0
-    torch.testing.assert_close(network(x, (x, memory)).state[1], memory)
+    torch.testing.assert_close(network(x, (x, memory)).state[1][:, :16], memory[:, :16])
     bias[:16], bias[16:] = 100.0, 100.0
-    torch.testing.assert_close(network(x, (x, memory)).state[1], torch.ones_like(memory))
+    after = network(x, (x, memory)).state[1][:, :16]
+    torch.testing.assert_close(after, torch.ones_like(after))
 
 
 @torch.no_grad()
@@ -163,6 +164,45 @@ def test_the_initial_state_is_that_of_no_state(network: RealtimeDDAiAM) -> None:
 
 
 @torch.no_grad()
+@torch.no_grad()
+def test_after_sixteen_frames_the_encoder_begins_anew_and_the_veil_stays() -> None:
+    torch.manual_seed(0)
+    network = stirred()
+    veiled = RealtimeDDAiAM(veil=True).eval()
+    veiled.load_state_dict(network.state_dict(), strict=False)
+    assert veiled.unveil is not None
+    nn.init.normal_(veiled.unveil.expand.weight)
+    state: tuple[Tensor, ...] | None = None
+    for i in range(16):
+        state = veiled(picture(i), state).state
+    assert state is not None
+    x, (previous, memory) = picture(16), state
+    anew = torch.zeros_like(memory)
+    anew[:, veiled.hidden : -1] = memory[:, veiled.hidden : -1]
+    there, begun = veiled(x, state), veiled(x, (x, anew))
+    torch.testing.assert_close(there.image, begun.image, atol=0, rtol=0)
+    torch.testing.assert_close(there.state, begun.state, atol=0, rtol=0)
+    assert (veiled(x).image - there.image).abs().max() > 1e-4  # the veil's mean
+    memory[:, -1] -= 1
+    assert (veiled(x, (previous, memory)).image - there.image).abs().max() > 1e-4
+
+
+@torch.no_grad()
+def test_streams_of_a_batch_begin_anew_each_at_its_own_time(network: RealtimeDDAiAM) -> None:
+    states: list[tuple[Tensor, ...]] = []
+    for length in (16, 5):
+        state: tuple[Tensor, ...] | None = None
+        for i in range(length):
+            state = network(picture(i), state).state
+        assert state is not None
+        states.append(state)
+    together = tuple(torch.cat(parts) for parts in zip(*states, strict=True))
+    x = picture(20)
+    both = network(x.expand(2, -1, -1, -1), together).image
+    for i, state in enumerate(states):
+        torch.testing.assert_close(both[i : i + 1], network(x, state).image)
+
+
 def test_pictures_of_a_batch_do_not_mix(network: RealtimeDDAiAM) -> None:
     both = torch.cat([picture(1), picture(2)])
     torch.testing.assert_close(network(both).image[1:], network(both[1:]).image)

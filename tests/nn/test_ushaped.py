@@ -91,7 +91,7 @@ def test_shapes(network: UDDAiAM, size: tuple[int, int]) -> None:
     assert out.image.shape == (2, 3, height, width)
     image, memory = out.state
     assert image is out.image
-    assert memory.shape == (2, 4, height // 8, width // 8)
+    assert memory.shape == (2, 5, height // 8, width // 8)
     for branch in (out.streaks, out.drops):
         assert branch.attention.shape == (2, 1, height, width)
         assert branch.attention.min() >= 0 and branch.attention.max() <= 1
@@ -229,9 +229,9 @@ def test_a_cascade_begins_with_the_state_of_both() -> None:
     state = network.initial_state(x)
     assert [tuple(t.shape[1:]) for t in state] == [
         (3, 32, 48),
-        (4 + 7, 4, 6),
+        (4 + 7 + 1, 4, 6),
         (3, 32, 48),
-        (4, 4, 6),
+        (4 + 1, 4, 6),
     ]
     assert torch.equal(network(x).image, network(x, state).image)
     before = network(x).streaks.attention

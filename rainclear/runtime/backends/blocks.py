@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from rainclear.nn.pyramid import GatedMemory, act
-from rainclear.nn.recurrent import MEMORY, RecurrentDDAiAM
+from rainclear.nn.recurrent import MEMORY, RecurrentDDAiAM, Remembered
 from rainclear.runtime.backends.block_layers import BlockLayers, TwoGates, channels_by_pixel
 from rainclear.runtime.backends.layout import from_blocks, to_blocks
 
@@ -106,31 +106,32 @@ class BlockGraph(nn.Module):
             The picture; the same, clamped, less the middle; S⁺ of streaks and of drops at the first
             pixel of each block, N×h×w×2; the memory.
         """
-        taken, before = channels_first(frame.float()), channels_first(previous.float())
+        known = self.network.recall(frame, previous, channels_first(memory))
+        taken, before = channels_first(frame.float()), channels_first(known.previous.float())
         # Convolutions read frame and picture as they lie in memory; what an element-wise operation
         # also read would be transposed for it. So these get a copy that a convolution made.
         x = self.layers.same(taken)
-        added, attentions, h = self._derain((taken, before), x, channels_first(memory))
+        added, attentions, h = self._derain((taken, before), x, known)
         image, carried = self._finish(frame, x, added)
         return image, carried, channels_last(self.layers.shown(attentions)), channels_last(h)
 
     def _derain(
-        self, cues: tuple[Tensor, Tensor], x: Tensor, remembered: Tensor
+        self, cues: tuple[Tensor, Tensor], x: Tensor, known: Remembered
     ) -> tuple[Tensor, Tensor, Tensor]:
         """What to add to the frame.
 
         Args:
             cues: Frame and picture before, for convolutions alone.
             x: The frame for element-wise operations.
-            remembered: The memory, N×C×h×w.
+            known: What the memory tells.
 
         Returns:
             The sum in levels, S⁺ of all pixels, the memory.
         """
         net, layers = self.network, self.layers
-        features, h = net._encode(cues, remembered[:, : net.hidden])
+        features, h = net._encode(cues, known.encoder)
         attentions, merged = self._attend(features)
-        veil = self._veil(x, features, attentions, remembered)
+        veil = self._veil(x, features, attentions, known.veil)
 
         change = net.coarse_image(act(merged))
         if veil is not None:
@@ -146,8 +147,7 @@ class BlockGraph(nn.Module):
         added = layers.refined(act(refined))  # in levels, as all that follows
         if veil is not None:
             added = added + layers.offset_levels(veil.maps) + x * veil.gain
-            h = torch.cat([h, veil.kept], 1)
-        return added, attentions, h
+        return added, attentions, known.kept(h, None if veil is None else veil.kept)
 
     def _soft_map(self, layers: Any, differential: Tensor) -> Tensor:
         """The soft map of what its first layer read of a differential of pictures."""
@@ -169,7 +169,7 @@ class BlockGraph(nn.Module):
         return attentions, net.coarse(layers.heavy(heavy) + layers.light(features))
 
     def _veil(
-        self, x: Tensor, features: Tensor, attentions: Tensor, memory: Tensor
+        self, x: Tensor, features: Tensor, attentions: Tensor, before: Tensor
     ) -> "_Veil | None":
         """Gain and offset of :class:`rainclear.nn.unveil.Unveil` for x = picture less the middle.
 
@@ -180,7 +180,7 @@ class BlockGraph(nn.Module):
             return None
         colours = layers.colour(net.unveil.average(x)) * _LEVEL + self.middle / 255
         maps = torch.cat(net.unveil.maps(features, attentions, colours), 1)
-        maps, kept = net.unveil.settled(maps, memory[:, net.hidden :])
+        maps, kept = net.unveil.settled(maps, before)
         maps = layers.enlarge(maps, x.shape[-2:])
         return _Veil(maps, layers.gain(maps), layers.offset(maps), kept)
 

@@ -121,9 +121,10 @@ class Int8Graph(BlockGraph):
             N×h×w×2; the memory.
         """
         same = self.layers.same
-        cues = self._centred(frame), self._centred(previous)
+        known = self.network.recall(frame, previous, channels_first(memory))
+        cues = self._centred(frame), self._centred(known.previous)
         x = same(cues[0])
-        added, attentions, h = self._derain(cues, x, channels_first(memory))
+        added, attentions, h = self._derain(cues, x, known)
         # A convolution at the end, or a graph compiler takes the sum before it for a part of the
         # output, does it in fp32, and converts what it reads.
         image = same((added + x).clamp(-self.middle, 255 - self.middle)) + self.middle
