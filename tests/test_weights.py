@@ -62,18 +62,21 @@ def test_held_out_video_gains_four_decibels(derainer: Derainer):
 
 
 @needs_data
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["moderate", "heavy"])
-def test_the_state_does_not_drift_far(derainer: Derainer, kind: str):
-    # Weights trained on clips of four frames gained 3 dB less after twenty than at the start.
+def test_a_scene_that_lasts_does_not_grow_dark(derainer: Derainer, kind: str):
+    # Where the encoder never began anew, gains of 6 and 8 dB were 3 and 5 after sixty frames.
     with VideoReader(HELD_OUT) as reader:
-        clip = [np.ascontiguousarray(f.eight_bit()[180:420, 250:650]) for f in islice(reader, 40)]
+        clip = [np.ascontiguousarray(f.eight_bit()) for f in islice(reader, 52)]
     derainer.reset()
-    gains = [
-        psnr(derainer.process(rainy), clean) - psnr(rainy, clean)
-        for rainy, clean in rained(clip, preset(kind, height=540))
-    ]
+    gains, bias = [], []
+    for rainy, clean in rained(clip, preset(kind, height=540)):
+        shown = derainer.process(rainy)
+        gains.append(psnr(shown, clean) - psnr(rainy, clean))
+        bias.append(float(shown.mean() - clean.mean()))
     assert np.mean(gains[-8:]) > np.mean(gains[:8]) - 0.5
     assert np.mean(gains[-8:]) > 5.0
+    assert abs(np.mean(bias[-8:])) < 5.0
 
 
 @needs_data

@@ -23,11 +23,11 @@ from rainclear.nn.pyramid import act
 from rainclear.nn.reparam import RepConv2d, fold_reparam
 from rainclear.nn.unveil import Unveil
 
-__all__ = ["MEMORY", "RecurrentDDAiAM", "Remembered"]
+__all__ = ["LASTS", "MEMORY", "RecurrentDDAiAM", "Remembered"]
 
 MEMORY = 8
 """The memory is kept at an eighth of the resolution."""
-_LASTS = 16
+LASTS = 16
 """Frames after which the encoder begins anew."""
 
 
@@ -124,8 +124,8 @@ class RecurrentDDAiAM(nn.Module):
             memory: N×``remembered``×h×w.
         """
         encoder, veil, age = memory.split([self.hidden, self.remembered - self.hidden - 1, 1], 1)
-        keeps = (age < _LASTS).to(age.dtype)
-        previous = torch.where(age[:, :, :1, :1] < _LASTS, previous, picture)
+        keeps = (age < LASTS).to(age.dtype)
+        previous = torch.where(age[:, :, :1, :1] < LASTS, previous, picture)
         return Remembered(previous, encoder * keeps, veil, age * keeps + 1)
 
     def train(self, mode: bool = True) -> Self:

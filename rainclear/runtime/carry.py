@@ -28,6 +28,7 @@ def carried(derainer: Derainer) -> bytes:
     """What is carried beyond the last frame, in the format of safetensors."""
     state = derainer.state
     tensors = {f"{_NETWORK}{number}": value for number, value in enumerate(state.network or ())}
+    tensors["frames"] = torch.tensor(state.frames)
     if state.thumbnail is not None:
         tensors["thumbnail"] = state.thumbnail
     if state.size is not None:
@@ -66,6 +67,7 @@ def restore(derainer: Derainer, path: Path) -> None:
     derainer.restore(
         StreamState(
             network=tuple(tensors[f"{_NETWORK}{n}"] for n in range(count)) or None,
+            frames=numbers.get("frames", 0),
             in_bytes=numbers.get("in_bytes"),
             thumbnail=tensors.get("thumbnail"),
             size=None if size is None else (size[0], size[1]),

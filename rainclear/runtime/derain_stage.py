@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from rainclear.config import GateSpec
 from rainclear.errors import ModelError
 from rainclear.nn.output import Derained
+from rainclear.nn.recurrent import LASTS
 from rainclear.nn.registry import Network
 from rainclear.runtime.cuts import blank_thumbnail, same_scene, thumbnail
 from rainclear.runtime.device import resolve_device, resolve_precision
@@ -71,6 +72,7 @@ class DerainStage:
         self._thumbnail = blank_thumbnail(self._device)
         self._running = torch.zeros((), dtype=torch.bool, device=self._device)
         self._fresh = torch.zeros((), dtype=torch.bool, device=self._device)
+        self._frames = torch.zeros((), dtype=torch.int64, device=self._device)
         self._state: tuple[Tensor, ...] | None = None
         self._size: torch.Size | None = None
 
@@ -81,8 +83,8 @@ class DerainStage:
 
     @property
     def resident(self) -> tuple[Tensor, ...]:
-        """The state, the coarse picture of the frame before, and whether there was one."""
-        own = (self._running, self._fresh, self._thumbnail)
+        """The state, what is known of it, and the coarse picture of the frame before."""
+        own = (self._running, self._fresh, self._frames, self._thumbnail)
         return (*own, *self._gate.resident, *(self._state or ()))
 
     @torch.inference_mode()
@@ -124,14 +126,16 @@ class DerainStage:
         if self._state is None or x.shape != self._size:
             # No frame of this size came before; another size has a state of its own.
             self._state, self._size = None, x.shape
-            self._fresh.fill_(True)
+            self._frames.zero_()
         else:
             keep = self._running & same_scene(self._thumbnail, coarse)
-            self._fresh.copy_(~keep)
+            self._frames.mul_(keep)
             state = tuple(
                 torch.where(keep, old, new.to(old.dtype))
                 for old, new in zip(self._state, state, strict=True)
             )
+        self._fresh.copy_(self._frames.remainder(LASTS) == 0)
+        self._frames.add_(1)
         self._thumbnail.copy_(coarse)
         self._running.fill_(True)
         return state

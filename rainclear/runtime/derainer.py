@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from rainclear.config import GateSpec
 from rainclear.frame import Frame
 from rainclear.nn.output import Derained
+from rainclear.nn.recurrent import LASTS
 from rainclear.nn.registry import Network
 from rainclear.runtime.backends.auto import AutoBackend
 from rainclear.runtime.backends.base import Backend, byte_backend
@@ -174,6 +175,7 @@ class Derainer:
         network = self._state
         return StreamState(
             network=None if network is None else tuple(tensor.clone() for tensor in network),
+            frames=self._frames,
             in_bytes=self._in_bytes,
             thumbnail=self._thumbnail,
             size=self._size,
@@ -182,7 +184,7 @@ class Derainer:
 
     def restore(self, state: StreamState) -> None:
         """Go on after the frame at which a derainer of the same settings had this state."""
-        self._state = state.network
+        self._state, self._frames = state.network, state.frames
         self._in_bytes = state.in_bytes
         self._made_by: Backend | None = None
         self._thumbnail = state.thumbnail
@@ -248,10 +250,12 @@ class Derainer:
         self._in_bytes, self._made_by = in_bytes, backend
         with one_thread():
             self._reset_at_cut(x if taker is None else x.permute(0, 3, 1, 2), (height, width))
-        fresh = self._descriptor.stateful and self._state is None
+        if self._state is None:
+            self._frames = 0
+        fresh = self._descriptor.stateful and self._frames % LASTS == 0
         runs = backend.run if taker is None else taker.run_bytes
         out: Derained = runs(x, self._state)
-        self._state = out.state
+        self._state, self._frames = out.state, self._frames + 1
         with one_thread():
             self._reading = self._gate(out, height, width, fresh=fresh)
         if not self._reading.open:

@@ -77,7 +77,8 @@ class DeviceGate:
             out: The network's answer, which may be padded beyond ``height`` and ``width``.
             height: Height of the frame.
             width: Its width.
-            fresh: Scalar: whether a network that carries a state had none for this frame.
+            fresh: Scalar: whether a network that carries a state had none for this frame, or its
+                encoder began anew.
             reading: Written: :data:`READING_SIZE` floats.
 
         Returns:

@@ -119,7 +119,8 @@ class RainGate:
             out: The network's answer, which may be padded beyond ``height`` and ``width``.
             height: Height of the frame.
             width: Its width.
-            fresh: Whether a network that carries a state had none for this frame.
+            fresh: Whether a network that carries a state had none for this frame, or its encoder
+                began anew.
         """
         maps = attention_maps(out, height, width)
         reading = _reading(maps)

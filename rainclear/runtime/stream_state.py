@@ -15,6 +15,7 @@ class StreamState:
 
     Attributes:
         network: The state of the network, ``None`` at the beginning and for stateless networks.
+        frames: Frames that it is of.
         in_bytes: Whether that is the state of a backend that takes bytes; ``None`` for unknown.
         thumbnail: The coarse picture 1×3×h×w by which cuts are found.
         size: Height and width of the last frame.
@@ -22,6 +23,7 @@ class StreamState:
     """
 
     network: tuple[Tensor, ...] | None = None
+    frames: int = 0
     in_bytes: bool | None = None
     thumbnail: Tensor | None = None
     size: tuple[int, int] | None = None

@@ -12,6 +12,7 @@ from rainclear.nn.registry import NETWORKS
 from rainclear.runtime import device as device_module
 from rainclear.runtime.derainer import Derainer
 from rainclear.runtime.device import resolve_device, resolve_precision
+from rainclear.runtime.gate import RainGate, RainReading
 from rainclear.runtime.load import load_model
 
 
@@ -30,6 +31,27 @@ def test_bgr_in_bgr_out_is_rgb_in_rgb_out(derainer, picture):
     bgr = derainer(picture()[..., ::-1])
     np.testing.assert_array_equal(bgr[..., ::-1], rgb)
     assert differ(bgr, rgb)
+
+
+def test_the_gate_knows_where_the_encoder_begins_anew(derainer, picture, monkeypatch):
+    told = []
+
+    def read(gate, out, height, width, *, fresh=False):
+        told.append(fresh)
+        return RainReading(score=0.0)
+
+    monkeypatch.setattr(RainGate, "__call__", read)
+    for n in range(20):
+        derainer.process(picture(n))
+    kept = derainer.state
+    for n in range(20, 36):
+        derainer.process(picture(n))
+    assert [n for n, fresh in enumerate(told) if fresh] == [0, 16, 32]
+    told.clear()
+    derainer.restore(kept)
+    for n in range(20, 36):
+        derainer.process(picture(n))
+    assert [n for n, fresh in enumerate(told, 20) if fresh] == [32]
 
 
 def test_matches_the_network_itself(derainer, tiny_model, picture):

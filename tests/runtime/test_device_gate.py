@@ -145,6 +145,18 @@ def test_without_a_gate_all_is_open_and_the_score_is_the_mean():
     assert reading_of(got).open
 
 
+def test_a_stage_knows_where_the_encoder_begins_anew(network, picture):
+    stage = DerainStage(network, NETWORKS["d-daiam-rt"], device="cpu", precision="fp32")
+    result, reading = torch.empty(45, 61, 3, dtype=torch.uint8), torch.empty(READING_SIZE)
+    told = []
+    for n, frame in enumerate(clip(picture, 2) * 20):
+        if n == 35:
+            stage.reset()
+        stage(torch.from_numpy(frame.pixels), result, reading)
+        told.append(bool(stage.resident[1]))
+    assert [n for n, fresh in enumerate(told) if fresh] == [0, 16, 32, 35]
+
+
 class NoQuestions(TorchDispatchMode):
     """Refuses all that would hold the host up until a device has answered."""
 

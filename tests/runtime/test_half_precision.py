@@ -31,7 +31,11 @@ class Largest(TorchDispatchMode):
         out = func(*args, **(kwargs or {}))
         if "empty" not in func.overloadpacket.__name__:  # which has no values yet
             for tensor in tree_leaves(out):
-                if isinstance(tensor, torch.Tensor) and tensor.is_floating_point():
+                if (
+                    isinstance(tensor, torch.Tensor)
+                    and tensor.is_floating_point()
+                    and tensor.numel()
+                ):
                     self.value = max(self.value, float(tensor.abs().max()))
         return out
 

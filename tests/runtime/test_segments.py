@@ -411,5 +411,5 @@ def test_layout_and_gate_are_carried(tmp_path):
 
 
 def test_what_decides_on_the_pictures_is_told(fast):
-    told = {"device": "cpu", "backend": "eager", "form of the state": "2", "rain gate": "none"}
+    told = {"device": "cpu", "backend": "eager", "form of the state": "3", "rain gate": "none"}
     assert settings_of(fast, (48, 64)) == told
