@@ -71,7 +71,6 @@ class DerainStage:
         self._gate = DeviceGate(gate, self._device)
         self._thumbnail = blank_thumbnail(self._device)
         self._running = torch.zeros((), dtype=torch.bool, device=self._device)
-        self._fresh = torch.zeros((), dtype=torch.bool, device=self._device)
         self._frames = torch.zeros((), dtype=torch.int64, device=self._device)
         self._state: tuple[Tensor, ...] | None = None
         self._size: torch.Size | None = None
@@ -84,7 +83,7 @@ class DerainStage:
     @property
     def resident(self) -> tuple[Tensor, ...]:
         """The state, what is known of it, and the coarse picture of the frame before."""
-        own = (self._running, self._fresh, self._frames, self._thumbnail)
+        own = (self._running, self._frames, self._thumbnail)
         return (*own, *self._gate.resident, *(self._state or ()))
 
     @torch.inference_mode()
@@ -102,7 +101,8 @@ class DerainStage:
         with torch.autocast(self._device.type, self._dtype, enabled=self._dtype != torch.float32):
             out: Derained = self._run(x, state)
         self._keep(out.state)
-        is_open = self._gate(out, height, width, fresh=self._fresh, reading=reading)
+        fresh = self._frames.remainder(LASTS) == 1
+        is_open = self._gate(out, height, width, fresh=fresh, reading=reading)
         derained = _quantised(out.image[..., :height, :width], result.dtype)
         result.copy_(derained if is_open is None else torch.where(is_open, derained, source))
 
@@ -134,7 +134,6 @@ class DerainStage:
                 torch.where(keep, old, new.to(old.dtype))
                 for old, new in zip(self._state, state, strict=True)
             )
-        self._fresh.copy_(self._frames.remainder(LASTS) == 0)
         self._frames.add_(1)
         self._thumbnail.copy_(coarse)
         self._running.fill_(True)

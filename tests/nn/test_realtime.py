@@ -164,7 +164,6 @@ def test_the_initial_state_is_that_of_no_state(network: RealtimeDDAiAM) -> None:
 
 
 @torch.no_grad()
-@torch.no_grad()
 def test_after_sixteen_frames_the_encoder_begins_anew_and_the_veil_stays() -> None:
     torch.manual_seed(0)
     network = stirred()
@@ -203,6 +202,7 @@ def test_streams_of_a_batch_begin_anew_each_at_its_own_time(network: RealtimeDDA
         torch.testing.assert_close(both[i : i + 1], network(x, state).image)
 
 
+@torch.no_grad()
 def test_pictures_of_a_batch_do_not_mix(network: RealtimeDDAiAM) -> None:
     both = torch.cat([picture(1), picture(2)])
     torch.testing.assert_close(network(both).image[1:], network(both[1:]).image)
